@@ -1,0 +1,20 @@
+"""Blueprints: pure functions from facts to desired documents and attachments."""
+
+from iamroles.blueprints.answers import FieldProblem, check
+from iamroles.blueprints.desired import Desired, build_desired
+from iamroles.blueprints.facts import AccountFacts, Facts, GrantFacts, RoleFacts
+from iamroles.blueprints.state import PolicyState, RoleState, State
+
+__all__ = [
+    "AccountFacts",
+    "Desired",
+    "Facts",
+    "FieldProblem",
+    "GrantFacts",
+    "PolicyState",
+    "RoleFacts",
+    "RoleState",
+    "State",
+    "build_desired",
+    "check",
+]

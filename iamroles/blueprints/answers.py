@@ -1,0 +1,141 @@
+"""From a form's texts to facts, and every problem of facts with its field and a sentence for the person.
+
+Domain rules live here and in `iam.limits`, not in the web forms: a command or a message meets the same ones.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from iamroles.blueprints.facts import AccountFacts, Facts, RoleFacts, passed_roles
+from iamroles.iam import arns, limits
+
+_LINES_AT_MOST = 60  # PassRole ARNs that surely fit a managed policy of 6,144 characters (AWS.md 2.4)
+
+
+@dataclass(frozen=True)
+class FieldProblem:
+    """What is wrong with one field. `field` is the published form field's name."""
+
+    field: str
+    id: str
+    message: str
+
+
+def _tidy(line: str) -> str:
+    return line.strip().strip("\"'`,").strip()
+
+
+def read_roles(
+    text: str, account: AccountFacts, field: str, path: str = "/"
+) -> tuple[tuple[str, ...], tuple[FieldProblem, ...]]:
+    """Returns the ARNs of the roles named one a line (names or ARNs), and the problems found.
+
+    A bare name gets the path "/": a role with a path must be given as an ARN or as path/name.
+    """
+    found: list[str] = []
+    problems: list[FieldProblem] = []
+    for line in filter(None, map(_tidy, text.splitlines())):
+        placeholder = limits.check_placeholders(line)
+        if placeholder:
+            problems.extend(FieldProblem(field, p.id, p.message) for p in placeholder)
+        elif "*" in line or "?" in line:
+            problems.append(
+                FieldProblem(
+                    field,
+                    "PR01",
+                    f"{line}: name each role. A grant for every role lets a deployment run with any role in the "
+                    "AWS account.",
+                )
+            )
+        elif line.startswith("arn:"):
+            problems.extend(
+                FieldProblem(field, p.id, p.message)
+                for p in limits.check_role_arn_in(line, account.partition, account.number)
+            )
+            found.append(line)
+        else:
+            name = line.rsplit("/", 1)[-1]
+            folder = "/" + line.strip("/").rsplit("/", 1)[0] + "/" if "/" in line.strip("/") else path
+            problems.extend(FieldProblem(field, p.id, p.message) for p in limits.check_role_name(name))
+            found.append(arns.role_arn(account.partition, account.number, name, folder))
+    if len(found) > _LINES_AT_MOST:
+        problems.append(
+            FieldProblem(field, "VA05", f"{len(found)} roles do not fit one policy. Name at most {_LINES_AT_MOST}.")
+        )
+    return tuple(dict.fromkeys(found)), tuple(problems)
+
+
+def read_tags(text: str) -> tuple[dict[str, str], tuple[FieldProblem, ...]]:
+    """Returns the tags given one `key=value` a line, and the problems found, duplicates ignoring case included."""
+    pairs: list[tuple[str, str]] = []
+    problems: list[FieldProblem] = []
+    for line in filter(None, (part.strip() for part in text.splitlines())):
+        key, equals, value = line.partition("=")
+        if not equals or not key.strip():
+            problems.append(FieldProblem("tags", "VA04", f"{line}: write each tag as key=value, one a line."))
+        else:
+            pairs.append((key.strip(), value.strip()))
+    problems.extend(FieldProblem("tags", p.id, p.message) for p in limits.check_tags(pairs))
+    return dict(pairs), tuple(problems)
+
+
+def _as(field: str, problems: Iterable[limits.Problem]) -> tuple[FieldProblem, ...]:
+    return tuple(FieldProblem(field, p.id, p.message) for p in problems)
+
+
+def check(facts: Facts) -> tuple[FieldProblem, ...]:
+    """Returns every problem of the facts themselves; an empty tuple means that the documents can be made and sent."""
+    account = facts.account
+    problems = [
+        *_as("role_name", limits.check_placeholders(facts.role_name)),
+        *_as("role_name", limits.check_role_name(facts.role_name)),
+        *_as("role_name", limits.check_protected(facts.role_name, account.role_path)),
+        *_as("policy_name", limits.check_policy_name(facts.policy_name)),
+        *_as("policy_description", limits.check_policy_description(facts.policy_description)),
+    ]
+    for field in ("execution_roles", "task_roles"):
+        for arn in getattr(facts, field):
+            problems += _as(field, limits.check_role_arn_in(arn, account.partition, account.number))
+    if facts.role_arn in passed_roles(facts):
+        problems.append(
+            FieldProblem(
+                "execution_roles",
+                "TR01",
+                f"{facts.role_name} is the role for CodeDeploy. Your tasks need their own role: name that one.",
+            )
+        )
+    if isinstance(facts, RoleFacts):
+        problems += _as("description", limits.check_role_description(facts.description))
+        problems += _as("tags", limits.check_tags(list(facts.tags.items())))
+    elif not passed_roles(facts):
+        problems.append(
+            FieldProblem("execution_roles", "EMPTY", "Name at least one role that CodeDeploy must be able to pass.")
+        )
+    return tuple(dict.fromkeys(problems))
+
+
+def checked_reason(text: str) -> tuple[FieldProblem, ...]:
+    """Returns the problems of a request's reason: at least 10 characters, at most 2,000."""
+    length = len(text.strip())
+    if length < 10:
+        return (FieldProblem("reason", "REASON", "Say in at least 10 characters what the role is for, with a ticket."),)
+    if length > 2000:
+        return (FieldProblem("reason", "REASON", f"A reason can have 2,000 characters. This one has {length:,}."),)
+    return ()
+
+
+def tidy_account_number(text: str) -> str:
+    """Returns a 12-digit number out of `1111-2222-3333` or `1111 2222 3333`; other text comes back as it was."""
+    bare = re.sub(r"[\s-]", "", text)
+    return bare if re.fullmatch(r"[0-9]{12}", bare) else text.strip()
+
+
+def tidy_role_name(text: str) -> str:
+    """Returns the name out of a role's ARN, or the text without surrounding spaces and quotes."""
+    line = _tidy(text)
+    if line.startswith("arn:") and ":role/" in line:
+        return line.rsplit("/", 1)[-1]
+    return line

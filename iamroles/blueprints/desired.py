@@ -1,0 +1,81 @@
+"""Blueprints: from facts to what is wanted, by the facts alone. One function a kind, and the table that finds it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from iamroles import canonical
+from iamroles.blueprints import grants
+from iamroles.blueprints.facts import Facts, GrantFacts, RoleFacts, passed_roles
+from iamroles.blueprints.state import PolicyState, RoleState
+from iamroles.iam import catalogue, trust
+
+_MANAGED = {"limited": catalogue.CODEDEPLOY_ECS_LIMITED, "full": catalogue.CODEDEPLOY_ECS}
+
+
+@dataclass(frozen=True)
+class Desired:
+    """What is wanted. `role` is None when only attachments to an existing role are wanted.
+
+    `attach` are the policy ARNs that the role must hold; `policies` are our own among them, with their documents.
+    """
+
+    role_arn: str
+    role: RoleState | None
+    attach: frozenset[str]
+    policies: Mapping[str, PolicyState] = field(default_factory=dict)
+
+    def as_mapping(self) -> dict[str, Any]:
+        """Returns the JSON-able form that the digest is made of."""
+        return {
+            "role_arn": self.role_arn,
+            "role": self.role.as_mapping() if self.role else None,
+            "attach": sorted(self.attach),
+            "policies": {arn: policy.as_mapping() for arn, policy in sorted(self.policies.items())},
+        }
+
+    def digest(self) -> str:
+        """Returns the SHA-256 (hex) that is shown while typing and stands in the evidence."""
+        return canonical.digest(self.as_mapping())
+
+
+def managed_policy(facts: RoleFacts) -> catalogue.ManagedPolicy:
+    """Returns the AWS managed policy that the facts choose."""
+    return catalogue.managed_policy(_MANAGED[facts.managed_policy], facts.account.partition)
+
+
+def build_desired(facts: Facts) -> Desired:
+    """Returns what is wanted for facts of any kind. Same facts, same bytes, in the web tier and in the worker."""
+    if isinstance(facts, GrantFacts):
+        return _build_grant(facts)
+    return _build_role(facts)
+
+
+def _build_role(facts: RoleFacts) -> Desired:
+    managed = managed_policy(facts)
+    uncovered = grants.not_covered(facts, [managed.document])
+    policies = {}
+    if uncovered:
+        policy = grants.grant_policy(facts, uncovered)
+        policies[policy.arn] = policy
+    attach = frozenset({managed.arn, *policies})
+    role = RoleState(
+        arn=facts.role_arn,
+        name=facts.role_name,
+        path=facts.account.role_path,
+        trust=trust.codedeploy_trust(facts.account.number, source_account=facts.hardened),
+        description=facts.description,
+        boundary=facts.account.boundary,
+        tags=dict(facts.tags),
+        attached=attach,
+    )
+    return Desired(role_arn=facts.role_arn, role=role, attach=attach, policies=policies)
+
+
+def _build_grant(facts: GrantFacts) -> Desired:
+    policy = grants.grant_policy(facts, passed_roles(facts))
+    return Desired(
+        role_arn=facts.role_arn, role=None, attach=frozenset({policy.arn}), policies={policy.arn: policy}
+    )

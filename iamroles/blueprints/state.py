@@ -1,0 +1,137 @@
+"""What IAM holds, as plain values: a role, a managed policy, and the state made of them.
+
+Base, desired and target are all written in these words, so that comparing and laying one over another needs no
+translation. Documents are `iam.documents.Document`; equality is equality by meaning. Nothing here reads AWS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from iamroles.iam import documents
+from iamroles.iam.documents import Document
+
+
+@dataclass(frozen=True)
+class RoleState:
+    """One IAM role. `role_id` is None while it is only wanted. `inline` maps policy names to documents."""
+
+    arn: str
+    name: str
+    path: str
+    trust: Document
+    description: str = ""
+    boundary: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    max_session: int = 3600
+    attached: frozenset[str] = frozenset()
+    inline: Mapping[str, Document] = field(default_factory=dict)
+    role_id: str | None = None
+
+    def as_mapping(self) -> dict[str, Any]:
+        """Returns the JSON-able form that digests are made of: documents canonical, sets sorted."""
+        return {
+            "arn": self.arn,
+            "name": self.name,
+            "path": self.path,
+            "trust": documents.canonical(self.trust).decode(),
+            "description": self.description,
+            "boundary": self.boundary,
+            "tags": dict(sorted(self.tags.items())),
+            "max_session": self.max_session,
+            "attached": sorted(self.attached),
+            "inline": {name: documents.canonical(doc).decode() for name, doc in sorted(self.inline.items())},
+            "role_id": self.role_id,
+        }
+
+    @classmethod
+    def from_mapping(cls, value: Mapping[str, Any]) -> RoleState:
+        """Returns the role that `as_mapping` wrote."""
+        return cls(
+            arn=value["arn"],
+            name=value["name"],
+            path=value["path"],
+            trust=documents.parse(value["trust"], kind="trust"),
+            description=value["description"],
+            boundary=value["boundary"],
+            tags=dict(value["tags"]),
+            max_session=value["max_session"],
+            attached=frozenset(value["attached"]),
+            inline={name: documents.parse(doc) for name, doc in value["inline"].items()},
+            role_id=value["role_id"],
+        )
+
+
+@dataclass(frozen=True)
+class PolicyState:
+    """One customer managed policy: `document` is that of the default version. `users` are ARNs of its holders.
+
+    `versions` maps version ids to document digests; it and `users` are observed, never desired, and empty there.
+    """
+
+    arn: str
+    name: str
+    path: str
+    document: Document
+    description: str = ""
+    default_version: str | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+    users: frozenset[str] = frozenset()
+
+    def as_mapping(self) -> dict[str, Any]:
+        """Returns the JSON-able form that digests are made of."""
+        return {
+            "arn": self.arn,
+            "name": self.name,
+            "path": self.path,
+            "document": documents.canonical(self.document).decode(),
+            "description": self.description,
+            "default_version": self.default_version,
+            "versions": dict(sorted(self.versions.items())),
+            "users": sorted(self.users),
+        }
+
+    @classmethod
+    def from_mapping(cls, value: Mapping[str, Any]) -> PolicyState:
+        """Returns the policy that `as_mapping` wrote."""
+        return cls(
+            arn=value["arn"],
+            name=value["name"],
+            path=value["path"],
+            document=documents.parse(value["document"]),
+            description=value["description"],
+            default_version=value["default_version"],
+            versions=dict(value["versions"]),
+            users=frozenset(value["users"]),
+        )
+
+
+@dataclass(frozen=True)
+class State:
+    """The resources of one plan. `role_arn` is always named; `role` is None when AWS has no such role.
+
+    `policies` maps the ARN of each customer managed policy of the plan to its state, or to None when it is absent.
+    """
+
+    role_arn: str
+    role: RoleState | None
+    policies: Mapping[str, PolicyState | None] = field(default_factory=dict)
+
+    def as_mapping(self) -> dict[str, Any]:
+        """Returns the JSON-able form that digests are made of."""
+        return {
+            "role_arn": self.role_arn,
+            "role": self.role.as_mapping() if self.role else None,
+            "policies": {arn: p.as_mapping() if p else None for arn, p in sorted(self.policies.items())},
+        }
+
+    @classmethod
+    def from_mapping(cls, value: Mapping[str, Any]) -> State:
+        """Returns the state that `as_mapping` wrote."""
+        return cls(
+            role_arn=value["role_arn"],
+            role=RoleState.from_mapping(value["role"]) if value["role"] else None,
+            policies={a: PolicyState.from_mapping(p) if p else None for a, p in value["policies"].items()},
+        )

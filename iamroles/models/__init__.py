@@ -1,0 +1,39 @@
+"""The rows. Nothing here knows AWS, pages or verbs."""
+
+from iamroles.models.aws_accounts import AwsAccount
+from iamroles.models.events import (
+    AuditCheckpoint,
+    AuditDisclosure,
+    AuditEvent,
+    AuditLeaf,
+    AuditPending,
+    AuditReceipt,
+)
+from iamroles.models.inventory import ManagedRole, ObservationOrder
+from iamroles.models.people import Membership, Team, User
+from iamroles.models.requests import Proposal, Request, Revision
+from iamroles.models.reviews import Decision, Submission
+from iamroles.models.runs import Lease, Run, Step
+
+__all__ = [
+    "AuditCheckpoint",
+    "AuditDisclosure",
+    "AuditEvent",
+    "AuditLeaf",
+    "AuditPending",
+    "AuditReceipt",
+    "AwsAccount",
+    "Decision",
+    "Lease",
+    "ManagedRole",
+    "Membership",
+    "ObservationOrder",
+    "Proposal",
+    "Request",
+    "Revision",
+    "Run",
+    "Step",
+    "Submission",
+    "Team",
+    "User",
+]

@@ -1,0 +1,39 @@
+"""The registered AWS accounts: number, paths, boundary, owner. What AWS holds in them is never stored here."""
+
+from __future__ import annotations
+
+import secrets
+
+from django.contrib.auth.models import Group
+from django.core.validators import RegexValidator
+from django.db import models
+
+
+def new_external_id() -> str:
+    """Returns 128 random bits as 32 hexadecimal characters: made by the portal, never typed, never reused."""
+    return secrets.token_hex(16)
+
+
+class AwsAccount(models.Model):
+    """One AWS account. `boundary` is the ARN that every role must carry, or "" for none.
+
+    `owner` is the group whose members answer for the account; `paused_at` stops additions, never proved removals.
+    """
+
+    number = models.CharField(max_length=12, unique=True, validators=(RegexValidator(r"^[0-9]{12}$"),))
+    name = models.CharField(max_length=60, unique=True)
+    partition = models.CharField(max_length=12, default="aws")
+    environment = models.CharField(max_length=20)
+    is_production = models.BooleanField(default=False)
+    owner = models.ForeignKey(Group, on_delete=models.PROTECT, related_name="owned_accounts")
+    role_path = models.CharField(max_length=512, default="/")
+    policy_path = models.CharField(max_length=512, default="/")
+    boundary = models.CharField(max_length=2048, blank=True, default="")
+    external_id = models.CharField(max_length=64, unique=True, default=new_external_id)
+    paused_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ("environment", "name")
+
+    def __str__(self) -> str:
+        return f"{self.name} · {self.number[:4]} {self.number[4:8]} {self.number[8:]}"

@@ -1,0 +1,43 @@
+"""What the portal has learnt of or manages in AWS accounts, and the looks at AWS that people have ordered."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+
+
+class ManagedRole(models.Model):
+    """A role that is managed for a team, known by its RoleId. `desired` is the canonical target text of the last apply."""
+
+    account = models.ForeignKey("iamroles.AwsAccount", on_delete=models.PROTECT, related_name="managed_roles")
+    team = models.ForeignKey("iamroles.Team", on_delete=models.PROTECT, related_name="managed_roles")
+    arn = models.CharField(max_length=600)
+    role_id = models.CharField(max_length=64)
+    name_folded = models.CharField(max_length=64)
+    desired = models.TextField()
+    request = models.ForeignKey("iamroles.Request", null=True, on_delete=models.PROTECT, related_name="managed_roles")
+    since = models.DateTimeField()
+    verified_at = models.DateTimeField()
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=("account", "name_folded"), name="one_managed_role_per_name"),
+            models.UniqueConstraint(fields=("account", "role_id"), name="one_managed_role_per_id"),
+        )
+
+
+class ObservationOrder(models.Model):
+    """A look at AWS that a person ordered ("Check a role"). A worker answers; the page waits for `answered_at`.
+
+    `facts` are the blueprint facts that the role is held against; `result` is for the page alone.
+    """
+
+    account = models.ForeignKey("iamroles.AwsAccount", on_delete=models.PROTECT, related_name="+")
+    ordered_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    role_name = models.CharField(max_length=64)
+    facts = models.TextField()
+    at = models.DateTimeField()
+    answered_at = models.DateTimeField(null=True, blank=True)
+    next_try_at = models.DateTimeField(null=True, blank=True)
+    tries = models.PositiveIntegerField(default=0)
+    result = models.JSONField(default=dict)

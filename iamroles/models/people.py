@@ -1,0 +1,48 @@
+"""People and teams: who may ask, and for which AWS accounts. Functional groups are Django's own `Group` rows.
+
+Groups that the portal itself knows are in `rules/groups.py`. Deleting a person or a team changes no event.
+"""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.contrib.auth.models import AbstractUser
+from django.db import models
+
+
+class User(AbstractUser):
+    """A person who signs in. `theme` is "", "light" or "dark"; `time_zone` an IANA name."""
+
+    time_zone = models.CharField(max_length=64, default="UTC")
+    single_keys = models.BooleanField(default=True)
+
+    @property
+    def display_name(self) -> str:
+        """The name that pages and events show."""
+        return self.get_full_name() or self.get_username()
+
+
+class Team(models.Model):
+    """An application team. Requests belong to a team; `accounts` are the AWS accounts it may use."""
+
+    name = models.CharField(max_length=100, unique=True)
+    slug = models.SlugField(max_length=40, unique=True)
+    accounts = models.ManyToManyField("iamroles.AwsAccount", related_name="teams", blank=True)
+    members = models.ManyToManyField(settings.AUTH_USER_MODEL, through="Membership", related_name="teams")
+
+    class Meta:
+        ordering = ("name",)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Membership(models.Model):
+    """One person in one team, since when."""
+
+    team = models.ForeignKey(Team, on_delete=models.CASCADE)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE)
+    since = models.DateTimeField()
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("team", "user"), name="one_membership_per_team"),)

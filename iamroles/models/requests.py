@@ -1,0 +1,118 @@
+"""Requests, their immutable revisions, and the proposals that a worker made from them.
+
+A request's state is written by `iamroles.transitions` alone. Revisions and proposals are inserted, never changed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+from iamroles.rules import states
+
+if TYPE_CHECKING:
+    from django.db.models.fields.related_descriptors import RelatedManager
+
+    from iamroles.models.runs import Run
+
+
+class Request(models.Model):
+    """What a team asks for. `answers` are the form's texts as typed; the current contents are `revision(…)`.
+
+    `version` grows with every transition and is what compare-and-swap tests. `next_try_at`, `tries` and `last_code`
+    belong to observing; a run has its own.
+    """
+
+    kind = models.CharField(max_length=30)
+    state = models.CharField(max_length=30, default=states.DRAFT)
+    outcome = models.CharField(max_length=30, blank=True, default="")
+    version = models.PositiveIntegerField(default=0)
+    requester = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="requests")
+    team = models.ForeignKey("iamroles.Team", null=True, blank=True, on_delete=models.PROTECT, related_name="requests")
+    account = models.ForeignKey(
+        "iamroles.AwsAccount", null=True, blank=True, on_delete=models.PROTECT, related_name="requests"
+    )
+    role_name = models.CharField(max_length=64, blank=True, default="")
+    answers = models.JSONField(default=dict)
+    answers_version = models.PositiveIntegerField(default=0)
+    revision_number = models.PositiveIntegerField(default=0)
+    risk = models.CharField(max_length=12, blank=True, default="")
+    title = models.CharField(max_length=300, blank=True, default="")
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+    submitted_at = models.DateTimeField(null=True, blank=True)
+    approved_at = models.DateTimeField(null=True, blank=True)
+    closed_at = models.DateTimeField(null=True, blank=True)
+    next_try_at = models.DateTimeField(null=True, blank=True)
+    tries = models.PositiveIntegerField(default=0)
+    last_code = models.CharField(max_length=80, blank=True, default="")
+
+    if TYPE_CHECKING:
+        runs: RelatedManager[Run]
+
+    class Meta:
+        constraints = (
+            models.CheckConstraint(condition=Q(state__in=states.REQUEST_STATES), name="request_state_known"),
+            models.CheckConstraint(
+                condition=Q(state=states.CLOSED, outcome__in=states.OUTCOMES) | ~Q(state=states.CLOSED) & Q(outcome=""),
+                name="request_outcome_iff_closed",
+            ),
+        )
+        indexes = (
+            models.Index(fields=("state", "-id"), name="request_by_state"),
+            models.Index(fields=("requester", "-id"), name="request_by_requester"),
+            models.Index(fields=("team", "-id"), name="request_by_team"),
+        )
+
+    @property
+    def reference(self) -> str:
+        """The permanent name, e.g. "REQ-000142"."""
+        return f"REQ-{self.pk:06d}"
+
+    def current_proposal(self) -> Proposal | None:
+        """Returns the proposal of the current revision, or None while a worker has not made it."""
+        rows = Proposal.objects.select_related("revision__created_by", "revision__request")
+        return rows.filter(revision__request=self, revision__number=self.revision_number).first()
+
+    def begun(self) -> bool:
+        """Returns True once an AWS call of the current revision was intended: then nothing can be taken back."""
+        runs = self.runs.filter(proposal__revision__number=self.revision_number)
+        return runs.filter(steps__attempt__gt=0).exists()
+
+
+class Revision(models.Model):
+    """The numbered, immutable contents of a request. `facts` is canonical JSON text; `desired_digest` hashes desired."""
+
+    request = models.ForeignKey(Request, on_delete=models.PROTECT, related_name="revisions")
+    number = models.PositiveIntegerField()
+    facts = models.TextField()
+    desired_digest = models.CharField(max_length=64)
+    reason = models.TextField()
+    cause = models.CharField(max_length=40, default="submitted")
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("request", "number"), name="one_row_per_revision"),)
+
+
+class Proposal(models.Model):
+    """Everything that an approver approves. `canonical` is the text whose SHA-256 is `digest`; it is never re-encoded.
+
+    `findings` and `sentences` are for reading and follow from the canonical text; `requirements` is what the approval
+    rules ask of this proposal.
+    """
+
+    revision = models.OneToOneField(Revision, on_delete=models.PROTECT, related_name="proposal")
+    canonical = models.TextField()
+    digest = models.CharField(max_length=64)
+    risk = models.CharField(max_length=12)
+    adopts = models.BooleanField(default=False)
+    findings = models.JSONField(default=list)
+    sentences = models.JSONField(default=list)
+    requirements = models.JSONField(default=list)
+    observed_at = models.DateTimeField()
+    expires_at = models.DateTimeField()

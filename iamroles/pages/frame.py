@@ -1,0 +1,46 @@
+"""Reads for the frame of every page: which entries of the navigation the person has, and how much waits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.db.models import Q
+
+from iamroles import permissions
+from iamroles.models import Request, User
+from iamroles.rules import states
+
+
+@dataclass(frozen=True)
+class Navigation:
+    """`waiting` is None for people without an approval queue."""
+
+    approvals: bool
+    waiting: int
+    audit: bool
+    operations: bool
+
+
+def navigation_for(user: User) -> Navigation:
+    """Returns the navigation for a signed-in person. At most three queries, whatever the number of rows."""
+    reviews = permissions.may_review(user).allowed
+    return Navigation(
+        approvals=reviews,
+        waiting=waiting_for(user).count() if reviews else 0,
+        audit=True,
+        operations=permissions.may_operate(user).allowed,
+    )
+
+
+def waiting_for(user: User):  # type: ignore[no-untyped-def]
+    """Returns the requests in review that this person may still decide, by group, own requests excluded."""
+    names = permissions.group_names(user)
+    by_owner = Q(account__owner__name__in=names, revisions__proposal__adopts=True)
+    rows = Request.objects.filter(state=states.IN_REVIEW).exclude(requester=user)
+    if permissions.groups.APPROVERS in names:
+        pass
+    elif permissions.groups.SECURITY in names:
+        rows = rows.filter(Q(risk="high") | by_owner)
+    else:
+        rows = rows.filter(by_owner)
+    return rows.exclude(decisions__approver=user, decisions__ended_by="").distinct()

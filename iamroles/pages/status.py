@@ -1,0 +1,59 @@
+"""The one word for a request's status, with its shape and tone: the same on pages, exports, mails and filters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from iamroles.models import Request, Run
+from iamroles.rules import states
+
+
+@dataclass(frozen=True)
+class Status:
+    """`shape` is an id of the sprite `shapes.svg`, `tone` a colour token, `tab` a tab of the lists."""
+
+    word: str
+    slug: str
+    shape: str
+    tone: str
+    tab: str
+
+
+_BY_STATE = {
+    states.DRAFT: Status("Draft", "draft", "ring-dashed", "neutral", "drafts"),
+    states.SUBMITTED: Status("Submitted", "submitted", "ring-dot", "pending", "in_review"),
+    states.IN_REVIEW: Status("In review", "in-review", "half-disc", "pending", "in_review"),
+    states.CHANGES_REQUESTED: Status("Changes requested", "changes-requested", "square-return", "warn", "in_review"),
+    states.APPROVED: Status("Approved", "approved", "ring-clock", "info", "in_progress"),
+}
+_BY_RUN = {
+    states.GOING: Status("Applying", "applying", "ring-bar", "info", "in_progress"),
+    states.WAITING: Status("Waiting to retry", "waiting", "hourglass", "warn", "in_progress"),
+    states.DONE: Status("Applied", "applied", "disc-tick", "ok", "done"),
+}
+_BY_REASON = {
+    "blocked": Status("Blocked", "blocked", "octagon", "bad", "needs_attention"),
+    "conflict": Status("Conflict", "conflict", "arrows-crossing", "bad", "needs_attention"),
+    "quarantined": Status("Quarantined", "quarantined", "triangle-mark", "bad", "needs_attention"),
+    "invalid": Status("Invalid", "invalid", "square-broken", "bad", "needs_attention"),
+}
+_BY_OUTCOME = {
+    "applied": Status("Applied", "applied", "disc-tick", "ok", "done"),
+    "resolved": Status("Resolved", "resolved", "disc-ticks", "ok", "done"),
+    "already_right": Status("Already right", "already-right", "ring-tick", "ok", "closed"),
+    "handed_over": Status("Handed over", "handed-over", "ring-out", "ok", "closed"),
+    "rejected": Status("Rejected", "rejected", "circle-slash", "bad", "closed"),
+    "withdrawn": Status("Withdrawn", "withdrawn", "ring-slash", "neutral", "closed"),
+    "expired": Status("Expired", "expired", "clock-empty", "neutral", "closed"),
+    "abandoned": Status("Abandoned", "abandoned", "ring-cross", "neutral", "closed"),
+    "superseded": Status("Superseded", "superseded", "two-rings", "neutral", "closed"),
+}
+
+
+def status_of(request: Request, run: Run | None) -> Status:
+    """Returns the status of a request; `run` is its latest run, which counts only while the request is approved."""
+    if request.state == states.CLOSED:
+        return _BY_OUTCOME[request.outcome]
+    if request.state == states.APPROVED and run is not None:
+        return _BY_REASON[run.stop_reason] if run.state == states.STOPPED else _BY_RUN[run.state]
+    return _BY_STATE[request.state]

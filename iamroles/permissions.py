@@ -1,0 +1,140 @@
+"""Who may do what: pure decisions over loaded rows, each with a code and a reason that is shown and recorded.
+
+Deny by default: a person without a row that allows it may not. Verbs ask here; pages ask here what to offer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from django.db.models import Q, QuerySet
+
+from iamroles.models import AwsAccount, Decision, Proposal, Request, Revision, Team, User
+from iamroles.rules import groups
+from iamroles.rules.approval import Approval, Requirement
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """Whether something is allowed. `code` is for events, `reason` a sentence for the person."""
+
+    allowed: bool
+    code: str = ""
+    reason: str = ""
+
+
+YES = Allowance(True)
+_SEES_ALL = frozenset({groups.APPROVERS, groups.SECURITY, groups.AUDITORS, groups.OPERATORS})
+
+
+def group_names(user: User) -> frozenset[str]:
+    """Returns the names of the person's groups today; none for somebody deactivated. One query, kept on the row."""
+    if not user.is_active or not user.pk:
+        return frozenset()
+    known: frozenset[str] | None = getattr(user, "_group_names", None)
+    if known is None:
+        known = frozenset(user.groups.values_list("name", flat=True))
+        user._group_names = known  # type: ignore[attr-defined]
+    return known
+
+
+def may_request(user: User, team: Team | None, account: AwsAccount | None) -> Allowance:
+    """Returns whether the person may ask for this team in this AWS account."""
+    if not user.is_active:
+        return Allowance(False, "inactive", "This person is deactivated.")
+    if team is None or not team.members.filter(pk=user.pk).exists():
+        return Allowance(False, "not_member", "You can ask only for a team that you belong to.")
+    if account is None or not team.accounts.filter(pk=account.pk).exists():
+        name = account.name if account else "This AWS account"
+        return Allowance(
+            False, "account_not_allowed", f"{name} is not among the AWS accounts of {team.name}. Ask an operator."
+        )
+    return YES
+
+
+def may_edit(user: User, request: Request) -> Allowance:
+    """Returns whether the person may edit, send or discard this request: its requester alone."""
+    if request.requester_id != user.pk or not user.is_active:
+        return Allowance(False, "not_requester", f"Only {request.requester.display_name} can change {request.reference}.")
+    return YES
+
+
+def may_withdraw(user: User, request: Request) -> Allowance:
+    """Returns whether the person may withdraw this request: its requester alone."""
+    return may_edit(user, request)
+
+
+def may_see(user: User, request: Request) -> Allowance:
+    """Returns whether the person may read this request: its requester and team, and everybody with a portal group."""
+    if not user.is_active:
+        return Allowance(False, "inactive", "This person is deactivated.")
+    if request.requester_id == user.pk or group_names(user) & _SEES_ALL:
+        return YES
+    if request.account and request.account.owner.name in group_names(user):
+        return YES
+    if request.team and request.team.members.filter(pk=user.pk).exists():
+        return YES
+    return Allowance(False, "not_involved", f"{request.reference} belongs to another team.")
+
+
+def visible_requests(user: User) -> QuerySet[Request]:
+    """Returns the requests that `may_see` allows, as one query. Others' drafts are never among them."""
+    rows = Request.objects.all()
+    if not group_names(user) & _SEES_ALL:
+        rows = rows.filter(
+            Q(requester=user) | Q(team__members=user) | Q(account__owner__name__in=group_names(user))
+        ).distinct()
+    return rows.exclude(Q(state="draft") & ~Q(requester=user))
+
+
+def may_decide(user: User, request: Request, revision: Revision, required_groups: Iterable[str]) -> Allowance:
+    """Returns whether this person's decision on this revision may count.
+
+    The requester and whoever edited the revision never count, in whatever group they are.
+    """
+    if request.requester_id == user.pk:
+        return Allowance(False, "self_approval", "You asked for this, so someone else must approve it.")
+    if revision.created_by_id == user.pk:
+        return Allowance(False, "editor", "You edited this revision, so someone else must approve it.")
+    wanted = sorted(set(required_groups))
+    if not group_names(user) & set(wanted):
+        return Allowance(False, "not_eligible", f"Decisions on this request are made by: {', '.join(wanted)}.")
+    return YES
+
+
+def requirements_of(proposal: Proposal) -> list[Requirement]:
+    """Returns what must hold for a stored proposal."""
+    return [Requirement(**value) for value in proposal.requirements]
+
+
+def counting_approvals(request: Request, revision: Revision) -> list[Approval]:
+    """Returns the standing approvals of a revision that count with today's rights."""
+    rows = Decision.objects.filter(revision=revision, decision="approve", ended_by="").select_related("approver")
+    return [
+        Approval(str(row.approver_id), group_names(row.approver))
+        for row in rows
+        if row.approver.is_active and row.approver_id not in (request.requester_id, revision.created_by_id)
+    ]
+
+
+def may_review(user: User) -> Allowance:
+    """Returns whether the person sees the approval queue: everybody with a portal group or an AWS account of their own."""
+    names = group_names(user)
+    if names & _SEES_ALL or AwsAccount.objects.filter(owner__name__in=names).exists():
+        return YES
+    return Allowance(False, "not_eligible", "The approval queue is for approvers. Ask an operator to be added.")
+
+
+def may_read_all_audit(user: User) -> Allowance:
+    """Returns whether the person reads every event; others read the events of requests that they may see."""
+    if group_names(user) & {groups.AUDITORS, groups.SECURITY, groups.OPERATORS}:
+        return YES
+    return Allowance(False, "not_auditor", "You see the events of your own and your team's requests.")
+
+
+def may_operate(user: User) -> Allowance:
+    """Returns whether the person may use operators' verbs and pages."""
+    if groups.OPERATORS in group_names(user):
+        return YES
+    return Allowance(False, "not_operator", "This page is for operators.")

@@ -1,0 +1,110 @@
+"""Lays what is wanted over what is live: the target that AWS will read afterwards, and what is kept of others.
+
+Nothing that somebody else put there is removed. A trust policy that is proved narrower than ours and still lets
+CodeDeploy in stays as it is; either of the two managed policies counts as right (AWS.md part 1).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from iamroles.blueprints.desired import Desired
+from iamroles.blueprints.grants import grant_document, granted_roles
+from iamroles.blueprints.state import PolicyState, RoleState, State
+from iamroles.iam import arns, catalogue, trust
+
+CODEDEPLOY = "codedeploy.amazonaws.com"
+
+
+@dataclass(frozen=True)
+class Kept:
+    """One part of the base that the request did not ask for and that stays. `kind`: attached, inline, tag, trust."""
+
+    kind: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Target:
+    """What AWS will read afterwards. `clashes` are sentences that forbid the plan; `replaced` lists overwritten values."""
+
+    state: State
+    kept: tuple[Kept, ...] = ()
+    clashes: tuple[str, ...] = ()
+    replaced: tuple[str, ...] = ()
+
+
+def _is_limited(arn: str) -> bool:
+    return arn.endswith(f":policy/{catalogue.CODEDEPLOY_ECS_LIMITED}")
+
+
+def _is_full(arn: str) -> bool:
+    return arn.endswith(f":policy/{catalogue.CODEDEPLOY_ECS}")
+
+
+def _attach(live: frozenset[str], wanted: frozenset[str]) -> frozenset[str]:
+    """Limited is wanted and Full is there: that is right already (seed step S11), nothing is attached for it."""
+    if any(_is_full(arn) for arn in live):
+        wanted = frozenset(arn for arn in wanted if not _is_limited(arn))
+    return live | wanted
+
+
+def _lay_role(live: RoleState, wanted: RoleState) -> tuple[RoleState, list[Kept], list[str]]:
+    account = arns.parse_arn(live.arn).account
+    state = trust.trust_state(live.trust, wanted.trust, CODEDEPLOY, account)
+    kept = [Kept("trust", "narrower")] if state == "narrower" else []
+    replaced = ["trust"] if state == "different" else []
+    boundary = wanted.boundary or live.boundary
+    if live.boundary and boundary != live.boundary:
+        replaced.append("boundary")
+    replaced += [f"tag {key}" for key, value in wanted.tags.items() if live.tags.get(key, value) != value]
+    target = replace(
+        live,
+        trust=wanted.trust if state == "different" else live.trust,
+        boundary=boundary,
+        tags={**live.tags, **wanted.tags},
+        attached=_attach(live.attached, wanted.attached),
+    )
+    kept += [Kept("tag", key) for key in sorted(live.tags.keys() - wanted.tags.keys())]
+    return target, kept, replaced
+
+
+def _lay_policy(arn: str, live: PolicyState | None, wanted: PolicyState, role_arn: str) -> PolicyState | str:
+    """Returns the policy as it will read, or the sentence that says why it cannot be."""
+    if live is None:
+        return wanted
+    others = sorted(live.users - {role_arn})
+    listed = granted_roles(live.document)
+    if listed is None:
+        return f"{live.name} exists and is not a PassRole grant of this portal. Enter another policy name."
+    asked = granted_roles(wanted.document) or ()
+    if set(asked) <= set(listed):
+        return live
+    if others:
+        return f"{live.name} is also used by {', '.join(others)}. Enter another policy name."
+    return replace(live, document=grant_document((*listed, *asked)), default_version=None)
+
+
+def lay_over(base: State, desired: Desired) -> Target:
+    """Returns the target for a base and what is wanted. Pure: the same values give the same target."""
+    policies: dict[str, PolicyState | None] = {}
+    clashes: list[str] = []
+    for arn, wanted in desired.policies.items():
+        laid = _lay_policy(arn, base.policies.get(arn), wanted, desired.role_arn)
+        if isinstance(laid, str):
+            clashes.append(laid)
+            policies[arn] = base.policies.get(arn)
+        else:
+            policies[arn] = laid
+    if base.role is None:
+        if desired.role is None:
+            name = arns.role_name_of(desired.role_arn)
+            clashes.append(f"The role {name} does not exist in AWS. Request the role itself; it can carry the grants.")
+        return Target(State(base.role_arn, desired.role, policies), clashes=tuple(clashes))
+    wanted_role = desired.role or replace(
+        base.role, attached=desired.attach, tags={}, trust=base.role.trust, boundary=base.role.boundary
+    )
+    role, kept, replaced = _lay_role(base.role, wanted_role)
+    kept += [Kept("attached", arn) for arn in sorted(base.role.attached - desired.attach)]
+    kept += [Kept("inline", name) for name in sorted(base.role.inline)]
+    return Target(State(base.role_arn, role, policies), tuple(kept), tuple(clashes), tuple(replaced))

@@ -1,0 +1,104 @@
+"""The sentences of a proposal: what the change does, in words a reviewer reads first. Documents are worded by `iam`."""
+
+from __future__ import annotations
+
+from iamroles.blueprints.facts import Facts, GrantFacts
+from iamroles.blueprints.grants import granted_roles
+from iamroles.blueprints.state import PolicyState, RoleState, State
+from iamroles.iam import arns, documents, wording
+from iamroles.proposal.lay_over import Target
+
+_LABELS = {
+    "AWSCodeDeployRoleForECSLimited": "Limited (AWSCodeDeployRoleForECSLimited)",
+    "AWSCodeDeployRoleForECS": "Full (AWSCodeDeployRoleForECS)",
+}
+
+
+def policy_label(arn: str) -> str:
+    """Returns our word beside AWS's name for a managed policy ARN."""
+    name = arn.rsplit("/", 1)[-1]
+    return _LABELS.get(name, name)
+
+
+def short_title(facts: Facts) -> str:
+    """Returns the one-line name of a request before anybody has looked at AWS."""
+    where = facts.account.name
+    if isinstance(facts, GrantFacts):
+        return f"PassRole grant for {facts.role_name} in {where}"
+    return f"{'Full' if facts.managed_policy == 'full' else 'Limited'} role {facts.role_name} in {where}"
+
+
+def title(facts: Facts, base: State, *, adopts: bool) -> str:
+    """Returns the one-line name of a request once the base is known."""
+    if base.role is None or isinstance(facts, GrantFacts):
+        return short_title(facts)
+    return f"{'Adopt' if adopts else 'Repair'} role {facts.role_name} in {facts.account.name}"
+
+
+def change_sentences(facts: Facts, base: State, target: Target) -> tuple[str, ...]:
+    """Returns one sentence for each thing that will be different afterwards, then one for what is kept."""
+    role = target.state.role
+    if role is None:
+        return target.clashes
+    sentences: list[str] = list(target.clashes)
+    if base.role is None:
+        sentences.append(f"Creates the role {role.name} in {facts.account.name} ({facts.account.number}).")
+        sentences += wording.sentences(role.trust)
+    else:
+        sentences += _trust_change(base.role, role)
+    before = base.role.attached if base.role else frozenset()
+    for arn in sorted(role.attached - before):
+        if arn not in target.state.policies:
+            sentences.append(f"Attaches {policy_label(arn)}.")
+    for arn, policy in sorted(target.state.policies.items()):
+        if policy is not None:
+            sentences += _grant_change(base.policies.get(arn), policy, attached=arn in before)
+    if base.role:
+        sentences += _small_changes(base.role, role)
+    sentences += _kept(target)
+    return tuple(sentences) or ("Changes nothing: AWS reads as asked.",)
+
+
+def _trust_change(live: RoleState, wanted: RoleState) -> list[str]:
+    if documents.equal(live.trust, wanted.trust):
+        return []
+    return [
+        f"Replaces the trust policy of {live.name}.",
+        *(f"No longer: {sentence}" for sentence in wording.sentences(live.trust)),
+        *(f"Now: {sentence}" for sentence in wording.sentences(wanted.trust)),
+    ]
+
+
+def _grant_change(live: PolicyState | None, wanted: PolicyState, *, attached: bool) -> list[str]:
+    before = set(granted_roles(live.document) or ()) if live and attached else set()
+    names = [arns.role_name_of(arn) for arn in granted_roles(wanted.document) or () if arn not in before]
+    if not names:
+        return []
+    return [
+        f"CodeDeploy can now hand {_listed(names)} to ECS tasks (ecs-tasks.amazonaws.com) and to no other service, "
+        f"by the policy {wanted.name}."
+    ]
+
+
+def _small_changes(live: RoleState, wanted: RoleState) -> list[str]:
+    changes = []
+    if wanted.boundary != live.boundary:
+        changes.append(f"Sets the permissions boundary to {wanted.boundary}.")
+    for key, value in sorted(wanted.tags.items()):
+        if live.tags.get(key) != value:
+            changes.append(f"Tags the role {key} = {value}.")
+    return changes
+
+
+def _kept(target: Target) -> list[str]:
+    parts = [policy_label(kept.name) for kept in target.kept if kept.kind in ("attached", "inline")]
+    sentences = [f"Keeps what others attached to the role: {_listed(parts)}."] if parts else []
+    if any(kept.kind == "trust" for kept in target.kept):
+        sentences.append("Keeps the live trust policy: it is narrower than ours and still lets CodeDeploy in.")
+    return sentences
+
+
+def _listed(names: list[str]) -> str:
+    if len(names) < 2:
+        return "".join(names)
+    return f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,0 +1,138 @@
+"""The one place that changes a state. Each change checks the table in `rules.states`, updates where id, old state and
+version match, and records its event in the same transaction. Nobody else writes `state`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+
+from iamroles import audit
+from iamroles.audit import Actor, Change, Subject
+from iamroles.models import Decision, Request, Run
+from iamroles.rules import states
+
+
+class WrongState(Exception):
+    """The request or run is not in a state that the verb starts from, or somebody else was quicker."""
+
+    def __init__(self, reference: str, verb: str, state: str) -> None:
+        self.reference, self.verb, self.state = reference, verb, state
+        super().__init__(f"{reference} is {state}: it cannot {verb.replace('_', ' ')} any more.")
+
+
+def subject_of(request: Request) -> Subject:
+    """Returns how events name a request."""
+    return Subject("request", request.reference, request.title)
+
+
+def move_request(
+    request: Request,
+    verb: str,
+    *,
+    event: str,
+    actor: Actor,
+    at: datetime,
+    data: Mapping[str, object],
+    reason: str | None = None,
+    changes: Sequence[Change] = (),
+    fields: Mapping[str, Any] | None = None,
+) -> Request:
+    """Moves a request by a verb of the table and records `event`; `fields` are written with it. Returns the new row.
+
+    Raises WrongState when the table forbids it or when the row has changed since it was read.
+    """
+    target = states.request_target(verb, request.state)
+    if target is None:
+        raise WrongState(request.reference, verb, request.state)
+    values = {"state": target, "version": request.version + 1, "updated_at": at, **(fields or {})}
+    if target == states.CLOSED:
+        values.setdefault("closed_at", at)
+    with transaction.atomic():
+        found = Request.objects.filter(pk=request.pk, state=request.state, version=request.version).update(**values)
+        if found != 1:
+            raise WrongState(request.reference, verb, "changed meanwhile")
+        for name, value in values.items():
+            setattr(request, name, value)
+        audit.record(
+            event,
+            actor=actor,
+            subject=subject_of(request),
+            at=at,
+            request=request.reference,
+            revision=request.revision_number or None,
+            reason=reason,
+            changes=changes,
+            data=data,
+        )
+    return request
+
+
+def move_run(
+    run: Run,
+    verb: str,
+    *,
+    event: str,
+    actor: Actor,
+    at: datetime,
+    data: Mapping[str, object],
+    outcome: str = "success",
+    code: str | None = None,
+    fields: Mapping[str, Any] | None = None,
+) -> Run:
+    """Moves a run by a verb of the table and records `event` with it. Returns the new row.
+
+    Raises WrongState when the table forbids it or when the row has changed since it was read.
+    """
+    target = states.run_target(verb, run.state)
+    reference = f"{run.request.reference} run {run.number}"
+    if target is None:
+        raise WrongState(reference, verb, run.state)
+    values = {"state": target, "version": run.version + 1, "seen_at": at, **(fields or {})}
+    if target in (states.STOPPED, states.DONE):
+        values.setdefault("ended_at", at)
+    with transaction.atomic():
+        found = Run.objects.filter(pk=run.pk, state=run.state, version=run.version).update(**values)
+        if found != 1:
+            raise WrongState(reference, verb, "changed meanwhile")
+        for name, value in values.items():
+            setattr(run, name, value)
+        audit.record(
+            event,
+            actor=actor,
+            subject=Subject("run", reference, run.request.title),
+            at=at,
+            request=run.request.reference,
+            outcome=outcome,
+            code=code,
+            data=data,
+        )
+    return run
+
+
+def void_decisions(request: Request, *, cause: str, actor: Actor, at: datetime) -> int:
+    """Ends every standing decision on the request, each with an event. Returns how many."""
+    standing = Decision.objects.filter(request=request, ended_by="").select_related("revision")
+    count = 0
+    for row in standing:
+        Decision.objects.filter(pk=row.pk).update(ended_at=at, ended_by="voided")
+        if row.decision == "approve":
+            audit.record(
+                "approval.voided",
+                actor=actor,
+                subject=subject_of(request),
+                at=at,
+                request=request.reference,
+                revision=row.revision.number,
+                data={
+                    "revision": row.revision.number,
+                    "proposal_digest": row.proposal_digest,
+                    "approval": str(row.pk),
+                    "cause": cause,
+                },
+            )
+        count += 1
+    return count

@@ -1,0 +1,58 @@
+"""Who calls: the signed-in person as verbs and events see them, and when that person last proved who they are."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from datetime import UTC, datetime
+from typing import Any
+
+from allauth.account.authentication import get_authentication_records
+from django.conf import settings
+from django.http import HttpRequest
+
+from iamroles.audit import Actor
+from iamroles.models import User
+from iamroles.permissions import group_names
+
+
+def user_of(request: HttpRequest) -> User:
+    """Returns the signed-in person; views are behind `login_required`."""
+    assert isinstance(request.user, User)
+    return request.user
+
+
+def actor_of(request: HttpRequest) -> Actor:
+    """Returns the copy of the caller that events keep: the session only as a keyed hash."""
+    agent = request.headers.get("User-Agent", "")[:200] or None
+    ip = request.META.get("REMOTE_ADDR") or None
+    if not request.user.is_authenticated:
+        return Actor(type="anonymous", id=None, name="Somebody not signed in", ip=ip, agent=agent)
+    user = user_of(request)
+    return Actor(
+        type="user",
+        id=str(user.pk),
+        name=user.display_name,
+        groups=tuple(sorted(group_names(user))),
+        session=session_hash(request),
+        method=_last_method(request).get("method"),
+        ip=ip,
+        agent=agent,
+    )
+
+
+def session_hash(request: HttpRequest) -> str | None:
+    """Returns 16 hexadecimal digits that tell sessions apart without giving their key away."""
+    key = request.session.session_key
+    if not key:
+        return None
+    return hmac.new(settings.SECRET_KEY.encode(), key.encode(), hashlib.sha256).hexdigest()[:16]
+
+
+def signed_in_at(request: HttpRequest) -> datetime:
+    """Returns when the person last signed in or confirmed to be themselves; the epoch when that is unknown."""
+    return datetime.fromtimestamp(_last_method(request).get("at", 0), tz=UTC)
+
+
+def _last_method(request: HttpRequest) -> dict[str, Any]:
+    return max(get_authentication_records(request), key=lambda record: record.get("at", 0), default={})

@@ -1,0 +1,53 @@
+"""Every address of the product (docs/architecture.md has the list with its people). Demo addresses live elsewhere."""
+
+from __future__ import annotations
+
+from django.urls import path, register_converter
+
+from iamroles.web.converters import EventReference, RequestReference
+from iamroles.web.views import (
+    audit,
+    drafts,
+    errors,
+    home,
+    inventory,
+    operations,
+    preferences,
+    requests,
+    review,
+    runs,
+    start,
+)
+
+register_converter(RequestReference, "ref")
+register_converter(EventReference, "evt")
+
+urlpatterns = [
+    path("", home.home, name="home"),
+    path("requests/new/", start.request_start, name="request_start"),
+    path("requests/new/role/", drafts.role_request_new, name="role_request_new"),
+    path("requests/new/passrole/", drafts.grant_request_new, name="grant_request_new"),
+    path("requests/preview/", drafts.request_preview, name="request_preview"),
+    path("requests/", requests.request_list, name="request_list"),
+    path("requests/<ref:request_id>/", requests.request_detail, name="request_detail"),
+    path("requests/<ref:request_id>/check/", drafts.request_check, name="request_check"),
+    path("requests/<ref:request_id>/discard/", drafts.request_discard, name="request_discard"),
+    path("requests/<ref:request_id>/withdraw/", requests.request_withdraw, name="request_withdraw"),
+    path("requests/<ref:request_id>/comment/", requests.request_comment, name="request_comment"),
+    path("requests/<ref:request_id>/status/", requests.request_status, name="request_status"),
+    path("requests/<ref:request_id>/run/<int:number>/", runs.run_detail, name="run_detail"),
+    path("requests/<ref:request_id>/run/<int:number>/progress/", runs.run_progress, name="run_progress"),
+    path("approvals/", review.approval_queue, name="approval_queue"),
+    path("approvals/<ref:request_id>/", review.approval_review, name="approval_review"),
+    path("approvals/<ref:request_id>/decide/", review.approval_decide, name="approval_decide"),
+    path("approvals/<ref:request_id>/take-back/", review.approval_take_back, name="approval_take_back"),
+    path("inventory/check/", inventory.role_check, name="role_check"),
+    path("inventory/check/<int:order_id>/", inventory.role_check_result, name="role_check_result"),
+    path("audit/", audit.audit_history, name="audit_history"),
+    path("audit/<evt:event_id>/", audit.audit_event, name="audit_event"),
+    path("ops/", operations.operations_health, name="operations_health"),
+    path("settings/", preferences.preferences, name="preferences"),
+    path("settings/theme/", preferences.theme, name="theme"),
+    path("help/", preferences.help_page, name="help"),
+    path("csp-report/", errors.csp_report, name="csp_report"),
+]

@@ -1,0 +1,82 @@
+"""Sending a request: a new immutable revision, all earlier approvals void, and a worker rung to look at AWS."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from iamroles import canonical, doorbell, permissions
+from iamroles.audit import Actor
+from iamroles.blueprints import answers, build_desired
+from iamroles.blueprints import facts as facts_module
+from iamroles.blueprints.facts import AccountFacts, Facts
+from iamroles.models import AwsAccount, Request, Revision, Team, User
+from iamroles.proposal import wording
+from iamroles.transitions import move_request, void_decisions
+from iamroles.workflow.verbs import Invalid, NotAllowed, lock, require, verb
+
+
+def account_facts(account: AwsAccount) -> AccountFacts:
+    """Returns the part of an AWS account's record that documents depend on."""
+    return AccountFacts(
+        number=account.number,
+        name=account.name,
+        partition=account.partition,
+        production=account.is_production,
+        role_path=account.role_path,
+        policy_path=account.policy_path,
+        boundary=account.boundary or None,
+    )
+
+
+@verb("submit")
+def submit(*, request_id: int, user: User, facts: Facts, reason: str, actor: Actor, at: datetime) -> Request:
+    """Makes the next revision from facts and moves the request to submitted.
+
+    Raises NotAllowed (not the requester, not the team's AWS account), Invalid (the facts or the reason are wrong),
+    WrongState (the request cannot be sent any more).
+    """
+    request = lock(request_id)
+    require(permissions.may_edit(user, request))
+    team = Team.objects.filter(slug=facts.team).first()
+    account = AwsAccount.objects.select_related("owner").filter(number=facts.account.number).first()
+    require(permissions.may_request(user, team, account))
+    if account is None or facts.account != account_facts(account):
+        raise NotAllowed("The AWS account's record changed while you typed. Open the form again.", "account_changed")
+    problems = (*answers.check(facts), *answers.checked_reason(reason))
+    if problems:
+        raise Invalid(problems[0].message, problems[0].field, problems[0].id)
+    void_decisions(request, cause="edited", actor=actor, at=at)
+    text = facts_module.write(facts)
+    revision = Revision.objects.create(
+        request=request,
+        number=request.revision_number + 1,
+        facts=text,
+        desired_digest=build_desired(facts).digest(),
+        reason=reason.strip(),
+        created_by=user,
+        created_at=at,
+    )
+    move_request(
+        request,
+        "submit",
+        event="request.submitted",
+        actor=actor,
+        at=at,
+        reason=revision.reason,
+        data={"revision": revision.number, "facts_digest": canonical.digest(canonical.loads(text))},
+        fields={
+            "team": team,
+            "account": account,
+            "role_name": facts.role_name,
+            "title": wording.short_title(facts),
+            "revision_number": revision.number,
+            "submitted_at": at,
+            "approved_at": None,
+            "risk": "",
+            "next_try_at": at,
+            "tries": 0,
+            "last_code": "",
+        },
+    )
+    doorbell.ring(doorbell.OBSERVE, request_id=request.pk)
+    return request

@@ -1,0 +1,116 @@
+"""What every verb of people shares: the errors it raises, and the record of refusals.
+
+A verb runs in one transaction. What it refuses is rolled back, recorded as an event of its own, and raised again.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from django.db import transaction
+
+from iamroles import audit
+from iamroles.audit import Subject
+from iamroles.models import Request
+from iamroles.permissions import Allowance
+from iamroles.transitions import WrongState, subject_of
+
+Verb = TypeVar("Verb", bound=Callable[..., Any])
+
+
+class Refused(Exception):
+    """A verb said no. `code` is for events, the text is for the person."""
+
+    code = "refused"
+
+    def __init__(self, message: str, code: str | None = None) -> None:
+        self.code = code or self.code
+        super().__init__(message)
+
+
+class NotAllowed(Refused):
+    """The person may not do this (403)."""
+
+    code = "not_allowed"
+
+    @classmethod
+    def by(cls, allowance: Allowance) -> NotAllowed:
+        """Returns the error of a refused allowance."""
+        return cls(allowance.reason, allowance.code)
+
+
+class StaleDigest(Refused):
+    """The content changed after the person opened it (409)."""
+
+    code = "stale_digest"
+
+
+class Invalid(Refused):
+    """Something that the verb needs is missing or wrong (422). `field` names the form's field."""
+
+    code = "invalid"
+
+    def __init__(self, message: str, field: str = "", code: str | None = None) -> None:
+        self.field = field
+        super().__init__(message, code)
+
+
+class SignInTooOld(Refused):
+    """The person must sign in again first; nothing that was typed is lost over it."""
+
+    code = "sign_in_too_old"
+
+
+def require(allowance: Allowance) -> None:
+    """Raises NotAllowed unless the allowance allows."""
+    if not allowance.allowed:
+        raise NotAllowed.by(allowance)
+
+
+def lock(request_id: int) -> Request:
+    """Returns the request, locked until the transaction ends (SQLite: the whole database is, by IMMEDIATE)."""
+    rows = Request.objects.select_for_update(of=("self",)).select_related("requester", "team", "account__owner")
+    return rows.get(pk=request_id)
+
+
+def verb(name: str) -> Callable[[Verb], Verb]:
+    """Makes a function a verb: one transaction, and an event for each refusal.
+
+    The function takes `request_id` (or None), `actor` and `at` by keyword.
+    """
+
+    def decorate(function: Verb) -> Verb:
+        @functools.wraps(function)
+        def wrapper(**arguments: Any) -> Any:
+            try:
+                with transaction.atomic():
+                    return function(**arguments)
+            except (Refused, WrongState) as error:
+                _record_refusal(name, error, arguments)
+                raise
+
+        return wrapper  # type: ignore[return-value]
+
+    return decorate
+
+
+def _record_refusal(name: str, error: Refused | WrongState, arguments: dict[str, Any]) -> None:
+    request = Request.objects.filter(pk=arguments.get("request_id")).first()
+    code = error.code if isinstance(error, Refused) else "wrong_state"
+    data: dict[str, object] = {"verb": name, "code": code}
+    if "seen_digest" in arguments:
+        data["seen_digest"] = arguments["seen_digest"]
+    with transaction.atomic():
+        audit.record(
+            "verb.refused",
+            actor=arguments["actor"],
+            subject=subject_of(request) if request else Subject("verb", name, name),
+            at=arguments["at"],
+            request=request.reference if request else None,
+            revision=request.revision_number or None if request else None,
+            outcome="refused",
+            code=code,
+            data=data,
+        )
