@@ -18,28 +18,28 @@ class SeeOther(HttpResponseRedirect):
     status_code = 303
 
 
-def once(request: HttpRequest, user: User, produce: Callable[[], str]) -> HttpResponse:
+def once(request: HttpRequest, user: User, produce: Callable[[], str], *, meanwhile: str = "/requests/") -> HttpResponse:
     """Runs `produce`, which does the work and returns the address to go to, once per `idempotency_key` and person.
 
-    A second POST with the same key answers 303 to the first result. A missing or malformed key runs without that
-    protection, so that a plain client can still post. Errors of `produce` pass through and leave the key unused.
+    A second POST with the same key answers 303 to the first result, or to `meanwhile` while the first still runs. A
+    missing or malformed key runs without that protection, so that a plain client can still post. An error of `produce`
+    passes through and frees the key. There is no transaction around `produce`: a verb's refusal must stay recorded.
     """
     key = _key(request)
     if key is None:
         return SeeOther(produce())
-    known = Submission.objects.filter(key=key, user=user).first()
-    if known is not None:
-        return SeeOther(known.location)
     try:
         with transaction.atomic():
             row = Submission.objects.create(key=key, user=user, location="", at=datetime.now(UTC))
-            row.location = produce()
-            row.save(update_fields=["location"])
     except IntegrityError:
         known = Submission.objects.filter(key=key, user=user).first()
-        if known is None:
-            raise
-        return SeeOther(known.location)
+        return SeeOther((known.location if known else "") or meanwhile)
+    try:
+        row.location = produce()
+    except BaseException:
+        row.delete()
+        raise
+    row.save(update_fields=["location"])
     return SeeOther(row.location)
 
 
