@@ -4,8 +4,14 @@ from django.apps import AppConfig
 
 
 class IamRolesConfig(AppConfig):
-    """Registers the models of `iamroles.models` under the label `iamroles`."""
+    """Registers the models of `iamroles.models` under the label `iamroles`, and records sign-ins as events."""
 
     default_auto_field = "django.db.models.BigAutoField"
     name = "iamroles"
     verbose_name = "Roledesk"
+
+    def ready(self) -> None:
+        """Connects the receivers for signing in and out."""
+        from iamroles.web import sessions  # noqa: PLC0415  (models must be loaded first)
+
+        sessions.connect()

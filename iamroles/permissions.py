@@ -56,7 +56,9 @@ def may_request(user: User, team: Team | None, account: AwsAccount | None) -> Al
 def may_edit(user: User, request: Request) -> Allowance:
     """Returns whether the person may edit, send or discard this request: its requester alone."""
     if request.requester_id != user.pk or not user.is_active:
-        return Allowance(False, "not_requester", f"Only {request.requester.display_name} can change {request.reference}.")
+        return Allowance(
+            False, "not_requester", f"Only {request.requester.display_name} can change {request.reference}."
+        )
     return YES
 
 
@@ -119,7 +121,7 @@ def counting_approvals(request: Request, revision: Revision) -> list[Approval]:
 
 
 def may_review(user: User) -> Allowance:
-    """Returns whether the person sees the approval queue: everybody with a portal group or an AWS account of their own."""
+    """Returns whether the person sees the approval queue: those with a portal group, and AWS accounts' owners."""
     names = group_names(user)
     if names & _SEES_ALL or AwsAccount.objects.filter(owner__name__in=names).exists():
         return YES

@@ -14,7 +14,12 @@ from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key, load_pem_public_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_pem_private_key,
+    load_pem_public_key,
+)
 from django.conf import settings
 
 from iamroles import canonical
@@ -41,7 +46,7 @@ def _private(path: str, _changed_ns: int) -> Ed25519PrivateKey:
 
 
 def approval_payload(row: Decision) -> dict[str, Any]:
-    """Returns what an approval's signature covers, from the row alone: the web tier signs it, the worker rebuilds it."""
+    """Returns what an approval's signature covers, from the row alone: web signs it, the worker rebuilds it."""
     return {
         "request": row.request.reference,
         "revision": row.revision.number,

@@ -76,6 +76,4 @@ def _build_role(facts: RoleFacts) -> Desired:
 
 def _build_grant(facts: GrantFacts) -> Desired:
     policy = grants.grant_policy(facts, passed_roles(facts))
-    return Desired(
-        role_arn=facts.role_arn, role=None, attach=frozenset({policy.arn}), policies={policy.arn: policy}
-    )
+    return Desired(role_arn=facts.role_arn, role=None, attach=frozenset({policy.arn}), policies={policy.arn: policy})

@@ -7,7 +7,7 @@ from django.db import models
 
 
 class ManagedRole(models.Model):
-    """A role that is managed for a team, known by its RoleId. `desired` is the canonical target text of the last apply."""
+    """A role that is managed for a team, known by its RoleId. `desired` is the canonical text of the last target."""
 
     account = models.ForeignKey("iamroles.AwsAccount", on_delete=models.PROTECT, related_name="managed_roles")
     team = models.ForeignKey("iamroles.Team", on_delete=models.PROTECT, related_name="managed_roles")

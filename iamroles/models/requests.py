@@ -84,7 +84,7 @@ class Request(models.Model):
 
 
 class Revision(models.Model):
-    """The numbered, immutable contents of a request. `facts` is canonical JSON text; `desired_digest` hashes desired."""
+    """The numbered, immutable contents of a request. `facts` is canonical JSON text."""
 
     request = models.ForeignKey(Request, on_delete=models.PROTECT, related_name="revisions")
     number = models.PositiveIntegerField()

@@ -11,7 +11,7 @@ from iamroles.rules import states
 class Run(models.Model):
     """One attempt to apply an approved proposal. `fence` is the lease's number at the claim.
 
-    `stop_reason` is set iff stopped; `detail` then says what AWS or the check answered (code, message, api, differences).
+    `stop_reason` is set iff stopped; `detail` then says what AWS or the check answered (code, message, api).
     """
 
     request = models.ForeignKey("iamroles.Request", on_delete=models.PROTECT, related_name="runs")
@@ -43,7 +43,7 @@ class Run(models.Model):
 
 
 class Step(models.Model):
-    """One AWS call of a run. `position` is its place in the plan, from 1. `state`: planned, intent, ok, failed, unknown.
+    """One AWS call of a run: `position` in the plan, from 1; `state` planned, intent, ok, failed or unknown.
 
     `arguments` is canonical JSON text, exactly what is sent. A repeated call is the same step with one more `attempt`.
     """

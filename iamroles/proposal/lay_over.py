@@ -26,7 +26,7 @@ class Kept:
 
 @dataclass(frozen=True)
 class Target:
-    """What AWS will read afterwards. `clashes` are sentences that forbid the plan; `replaced` lists overwritten values."""
+    """What AWS will read afterwards. `clashes` are sentences that forbid the plan, `replaced` overwritten values."""
 
     state: State
     kept: tuple[Kept, ...] = ()
@@ -69,7 +69,7 @@ def _lay_role(live: RoleState, wanted: RoleState) -> tuple[RoleState, list[Kept]
     return target, kept, replaced
 
 
-def _lay_policy(arn: str, live: PolicyState | None, wanted: PolicyState, role_arn: str) -> PolicyState | str:
+def _lay_policy(live: PolicyState | None, wanted: PolicyState, role_arn: str) -> PolicyState | str:
     """Returns the policy as it will read, or the sentence that says why it cannot be."""
     if live is None:
         return wanted
@@ -90,7 +90,7 @@ def lay_over(base: State, desired: Desired) -> Target:
     policies: dict[str, PolicyState | None] = {}
     clashes: list[str] = []
     for arn, wanted in desired.policies.items():
-        laid = _lay_policy(arn, base.policies.get(arn), wanted, desired.role_arn)
+        laid = _lay_policy(base.policies.get(arn), wanted, desired.role_arn)
         if isinstance(laid, str):
             clashes.append(laid)
             policies[arn] = base.policies.get(arn)

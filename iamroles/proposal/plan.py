@@ -1,4 +1,4 @@
-"""The ordered AWS calls that lead from one state to another. One function, used for the plan and for every look between.
+"""The ordered AWS calls that lead from one state to another: one function, for the plan and every look between.
 
 Order (AWS.md part 4): remove, then boundary and trust, then add; a new role gets boundary, trust and tags in the very
 call that makes it, and permissions only afterwards.
@@ -183,11 +183,11 @@ def _unmake_policies(observed: State, target: State) -> tuple[Call, ...]:
 
 
 def same(observed: State, target: State) -> bool:
-    """Returns True when AWS reads as the target: nothing to call, and the RoleId, where the target knows it, is the same.
+    """Returns True when AWS reads as the target: nothing to call, and the RoleId, where known, is the same.
 
     Tags that the target does not name, versions and users are not compared.
     """
-    if target.role is not None and target.role.role_id is not None:
-        if observed.role is None or observed.role.role_id != target.role.role_id:
-            return False
+    known_id = target.role.role_id if target.role else None
+    if known_id is not None and (observed.role is None or observed.role.role_id != known_id):
+        return False
     return not calls_between(observed, target)

@@ -40,7 +40,7 @@ class Envelope:
 
 @dataclass(frozen=True)
 class Proposal:
-    """`canonical` is the exact text that is stored and hashed. `already_right`: nothing to call and nothing to adopt."""
+    """`canonical` is the exact text that is stored and hashed; `already_right`: no call is needed, nothing to adopt."""
 
     canonical: str
     digest: str
@@ -63,7 +63,7 @@ def digest_of(text: str) -> str:
 
 
 def propose(*, facts: Facts, base: State, context: Context, envelope: Envelope) -> Proposal:
-    """Returns the proposal for these facts over this base. Raises `DocumentError` only for facts that were not checked."""
+    """Returns the proposal for these facts over this base. Raises `DocumentError` for facts that were not checked."""
     desired = build_desired(facts)
     target = lay_over(base, desired)
     plan = calls_between(base, target.state) if not target.clashes else ()

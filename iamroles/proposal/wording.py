@@ -74,10 +74,10 @@ def _grant_change(live: PolicyState | None, wanted: PolicyState, *, attached: bo
     names = [arns.role_name_of(arn) for arn in granted_roles(wanted.document) or () if arn not in before]
     if not names:
         return []
-    return [
-        f"CodeDeploy can now hand {_listed(names)} to ECS tasks (ecs-tasks.amazonaws.com) and to no other service, "
-        f"by the policy {wanted.name}."
-    ]
+    sentence = (
+        f"CodeDeploy can now hand {_listed(names)} to ECS tasks (ecs-tasks.amazonaws.com) and to no other service"
+    )
+    return [f"{sentence}, by the policy {wanted.name}."]
 
 
 def _small_changes(live: RoleState, wanted: RoleState) -> list[str]:

@@ -1,4 +1,4 @@
-"""The states of a request and of a run, and the verbs that lead from one to another. Data; who writes is `transitions`."""
+"""The states of a request and of a run, and the verbs between them. Data only: `transitions` is who writes."""
 
 from __future__ import annotations
 

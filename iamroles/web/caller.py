@@ -55,4 +55,6 @@ def signed_in_at(request: HttpRequest) -> datetime:
 
 
 def _last_method(request: HttpRequest) -> dict[str, Any]:
-    return max(get_authentication_records(request, user_of(request)), key=lambda record: record.get("at", 0), default={})
+    return max(
+        get_authentication_records(request, user_of(request)), key=lambda record: record.get("at", 0), default={}
+    )

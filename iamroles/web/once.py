@@ -18,7 +18,9 @@ class SeeOther(HttpResponseRedirect):
     status_code = 303
 
 
-def once(request: HttpRequest, user: User, produce: Callable[[], str], *, meanwhile: str = "/requests/") -> HttpResponse:
+def once(
+    request: HttpRequest, user: User, produce: Callable[[], str], *, meanwhile: str = "/requests/"
+) -> HttpResponse:
     """Runs `produce`, which does the work and returns the address to go to, once per `idempotency_key` and person.
 
     A second POST with the same key answers 303 to the first result, or to `meanwhile` while the first still runs. A

@@ -1,4 +1,4 @@
-"""The approver's verbs: approve, ask for changes, reject, take back, comment. Each is bound to the digest that was seen."""
+"""The approver's verbs: decide, take back, comment. A decision is bound to the digest that was seen."""
 
 from __future__ import annotations
 
@@ -189,9 +189,7 @@ def take_back(*, request_id: int, user: User, actor: Actor, at: datetime) -> Req
         "cause": "taken_back",
     }
     fields = {"approved_at": None}
-    return move_request(
-        request, "take_back", event="approval.taken_back", actor=actor, at=at, data=data, fields=fields
-    )
+    return move_request(request, "take_back", event="approval.taken_back", actor=actor, at=at, data=data, fields=fields)
 
 
 @verb("comment")

@@ -80,7 +80,7 @@ def save(
         raise WrongState(request.reference, "edit", request.state)
     if seen_version is not None and seen_version != request.answers_version:
         raise ChangedElsewhere(
-            f"{request.reference} was changed in another tab at {request.updated_at:%H:%M:%S} UTC. Reload to go on there."
+            f"{request.reference} was changed in another tab at {request.updated_at:%H:%M:%S} UTC. Reload to go on."
         )
     if request.state == states.DRAFT:
         values |= {"team": team, "account": account}

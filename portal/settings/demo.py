@@ -8,7 +8,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from portal.logs import configure
 from portal.settings import env
-from portal.settings.base import *  # noqa: F403  (the one star: a settings module is its base plus what differs)
+from portal.settings.base import *
 from portal.settings.base import BASE_DIR, INSTALLED_APPS, ROLEDESK_PROCESS
 
 VAR = Path(env.text("ROLEDESK_VAR", str(BASE_DIR / "var")))

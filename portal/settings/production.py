@@ -8,12 +8,14 @@ from django.core.exceptions import ImproperlyConfigured
 
 from portal.logs import configure
 from portal.settings import env
-from portal.settings.base import *  # noqa: F403  (the one star: a settings module is its base plus what differs)
+from portal.settings.base import *
 from portal.settings.base import BASE_DIR, REDIS_TRANSPORT_OPTIONS, ROLEDESK_AWS_ENDPOINT, ROLEDESK_PROCESS
 
 SECRET_KEY = env.secret("SECRET_KEY")
 if len(SECRET_KEY) < 50 or SECRET_KEY.startswith(("only-for-tests", "change-me", "django-insecure")):
-    raise ImproperlyConfigured("SECRET_KEY is a default or shorter than 50 characters. Make one: openssl rand -base64 48")
+    raise ImproperlyConfigured(
+        "SECRET_KEY is a default or shorter than 50 characters. Make one: openssl rand -base64 48"
+    )
 if ROLEDESK_AWS_ENDPOINT:
     raise ImproperlyConfigured("ROLEDESK_AWS_ENDPOINT points at a simulator. Production talks to AWS; unset it.")
 for _name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_IAM", "AWS_ENDPOINT_URL_STS"):

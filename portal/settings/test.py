@@ -8,7 +8,7 @@ from pathlib import Path
 
 from portal.logs import configure
 from portal.settings import env
-from portal.settings.base import *  # noqa: F403  (the one star: a settings module is its base plus what differs)
+from portal.settings.base import *
 
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
 

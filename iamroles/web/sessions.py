@@ -1,0 +1,75 @@
+"""Signing in and out as events. Signals are used here alone: the acts happen inside django-allauth.
+
+A typed name may be a password in the wrong box, so a refused sign-in keeps only a salted digest of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from datetime import UTC, datetime
+from typing import Any
+
+from allauth.account.authentication import get_authentication_records
+from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
+from django.db import transaction
+from django.http import HttpRequest
+
+from iamroles import audit
+from iamroles.audit import Subject
+from iamroles.models import User
+from iamroles.web.caller import actor_of
+
+
+def connect() -> None:
+    """Connects the receivers once, from the application's `ready`."""
+    user_logged_in.connect(_started, dispatch_uid="roledesk_session_started")
+    user_logged_out.connect(_ended, dispatch_uid="roledesk_session_ended")
+    user_login_failed.connect(_refused, dispatch_uid="roledesk_session_refused")
+
+
+def _subject(user: User) -> Subject:
+    return Subject("user", str(user.pk), user.display_name)
+
+
+def _started(sender: Any, request: HttpRequest, user: User, **_: Any) -> None:
+    records = get_authentication_records(request, user)
+    method = str(records[-1]["method"]) if records else "sign_in"
+    with transaction.atomic():
+        audit.record(
+            "session.started",
+            actor=actor_of(request),
+            subject=_subject(user),
+            at=datetime.now(UTC),
+            data={"method": method, "mfa": any(record["method"] == "mfa" for record in records)},
+        )
+
+
+def _ended(sender: Any, request: HttpRequest, user: User | None, **_: Any) -> None:
+    if user is None or not request.user.is_authenticated:
+        return
+    with transaction.atomic():
+        audit.record(
+            "session.ended",
+            actor=actor_of(request),
+            subject=_subject(user),
+            at=datetime.now(UTC),
+            data={"cause": "signed_out"},
+        )
+
+
+def _refused(sender: Any, credentials: dict[str, Any], request: HttpRequest | None = None, **_: Any) -> None:
+    if request is None:
+        return
+    typed = str(credentials.get("username") or credentials.get("email") or "")
+    commitment = hashlib.sha256(secrets.token_bytes(16) + typed.encode()).hexdigest()
+    with transaction.atomic():
+        audit.record(
+            "session.refused",
+            actor=actor_of(request),
+            subject=Subject("session", "sign-in", "sign-in"),
+            at=datetime.now(UTC),
+            outcome="refused",
+            code="bad_credentials",
+            data={"method": "password", "code": "bad_credentials", "typed_name": {"commit": commitment}},
+        )
