@@ -62,7 +62,13 @@ PEOPLE = (
         (groups.SECURITY, PAYMENTS_OWNERS),
     ),
     Person(
-        "auditor", "idris", "Idris", "Haddad", "auditor", "Reads and exports everything that happened.", (groups.AUDITORS,)
+        "auditor",
+        "idris",
+        "Idris",
+        "Haddad",
+        "auditor",
+        "Reads and exports everything that happened.",
+        (groups.AUDITORS,),
     ),
     Person(
         "operator",

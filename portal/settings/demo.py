@@ -9,7 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 from portal.logs import configure
 from portal.settings import env
 from portal.settings.base import *
-from portal.settings.base import BASE_DIR, INSTALLED_APPS, ROLEDESK_PROCESS
+from portal.settings.base import BASE_DIR, INSTALLED_APPS, REDIS_TRANSPORT_OPTIONS, ROLEDESK_PROCESS
 
 VAR = Path(env.text("ROLEDESK_VAR", str(BASE_DIR / "var")))
 KEYS = VAR / "keys"
@@ -21,20 +21,25 @@ DEBUG = False
 ALLOWED_HOSTS = ["127.0.0.1", "localhost", "[::1]"]
 INSTALLED_APPS = [*INSTALLED_APPS, "portal.demo"]
 ROOT_URLCONF = "portal.demo.urls"
-DATABASES = {"default": env.database(f"sqlite:///{VAR / 'roledesk.sqlite3'}")}
+DATABASES = {"default": env.database(env.text("ROLEDESK_DEMO_DATABASE_URL", f"sqlite:///{VAR / 'roledesk.sqlite3'}"))}
 STATIC_ROOT = VAR / "static"
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.filebased.FileBasedCache", "LOCATION": VAR / "cache"}}
 EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
 EMAIL_FILE_PATH = VAR / "mail"
 WHITENOISE_MAX_AGE = 60
 
-CELERY_BROKER_URL = "filesystem://"
-CELERY_BROKER_TRANSPORT_OPTIONS = {
-    "data_folder_in": str(VAR / "broker"),
-    "data_folder_out": str(VAR / "broker"),
-    "control_folder": str(VAR / "broker" / "control"),
-    "polling_interval": 0.2,
-}
+# The browser tests run the same demo on PostgreSQL and Redis.
+CELERY_BROKER_URL = env.text("ROLEDESK_DEMO_REDIS_URL", "filesystem://")
+CELERY_BROKER_TRANSPORT_OPTIONS = (
+    {
+        "data_folder_in": str(VAR / "broker"),
+        "data_folder_out": str(VAR / "broker"),
+        "control_folder": str(VAR / "broker" / "control"),
+        "polling_interval": 0.2,
+    }
+    if CELERY_BROKER_URL == "filesystem://"
+    else REDIS_TRANSPORT_OPTIONS
+)
 
 ROLEDESK_DEMO = True
 ROLEDESK_ENVIRONMENT = env.text("ROLEDESK_ENVIRONMENT", "Demo, simulated AWS")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 from argparse import ArgumentParser
 from datetime import UTC, datetime
@@ -62,14 +63,15 @@ WAITING: tuple[dict[str, str], ...] = (
 
 
 class Command(BaseCommand):
-    """`manage.py demo_fill --endpoint URL --url URL`"""
+    """`manage.py demo_fill [--endpoint URL] [--url URL]`: the supervisor gives both in the environment."""
 
     help = "Fills the demo's database and simulated AWS. Safe to run again."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Takes the simulator's address and the portal's own, which `var/demo.json` repeats."""
-        parser.add_argument("--endpoint", required=True, help="the simulated AWS, http://127.0.0.1:PORT")
-        parser.add_argument("--url", required=True, help="the portal, http://127.0.0.1:PORT/")
+        endpoint, url = settings.ROLEDESK_AWS_ENDPOINT, os.environ.get("ROLEDESK_DEMO_URL", "http://127.0.0.1:8000/")
+        parser.add_argument("--endpoint", default=endpoint, help="the simulated AWS, http://127.0.0.1:PORT")
+        parser.add_argument("--url", default=url, help="the portal, http://127.0.0.1:PORT/")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Fills what is missing and writes `var/demo.json`."""
@@ -156,9 +158,7 @@ def _ask(fields: dict[str, str], at: datetime) -> None:
     user = User.objects.get(username=fields.pop("login"))
     actor = Actor(type="user", id=str(user.pk), name=user.display_name, channel="command")
     facts = _facts(fields)
-    request = draft.save(
-        user=user, kind="role", answers=fields, title=wording.short_title(facts), actor=actor, at=at
-    )
+    request = draft.save(user=user, kind="role", answers=fields, title=wording.short_title(facts), actor=actor, at=at)
     submit.submit(request_id=request.pk, user=user, facts=facts, reason=fields["reason"], actor=actor, at=at)
 
 
@@ -189,8 +189,7 @@ def _inventory(ids: dict[tuple[str, str], str], at: datetime) -> None:
 
 def _write_summary(var: Path, url: str, endpoint: str, passwords: dict[str, str]) -> None:
     people = {
-        person.key: {"login": person.login, "password": passwords[person.login], "job": person.job}
-        for person in PEOPLE
+        person.key: {"login": person.login, "password": passwords[person.login], "job": person.job} for person in PEOPLE
     }
     summary = {
         "url": url,
