@@ -1,7 +1,8 @@
 """What IAM holds, as plain values: a role, a managed policy, and the state made of them.
 
 Base, desired and target are all written in these words, so that comparing and laying one over another needs no
-translation. Documents are `iam.documents.Document`; equality is equality by meaning. Nothing here reads AWS.
+translation. Documents compare by meaning (`iam.documents.equal`) and are written as the exact text that AWS gets. Nothing
+here reads AWS.
 """
 
 from __future__ import annotations
@@ -31,18 +32,18 @@ class RoleState:
     role_id: str | None = None
 
     def as_mapping(self) -> dict[str, Any]:
-        """Returns the JSON-able form that digests are made of: documents canonical, sets sorted."""
+        """Returns the JSON-able form that digests are made of: documents as the text that is sent, sets sorted."""
         return {
             "arn": self.arn,
             "name": self.name,
             "path": self.path,
-            "trust": documents.canonical(self.trust).decode(),
+            "trust": documents.minified(self.trust),
             "description": self.description,
             "boundary": self.boundary,
             "tags": dict(sorted(self.tags.items())),
             "max_session": self.max_session,
             "attached": sorted(self.attached),
-            "inline": {name: documents.canonical(doc).decode() for name, doc in sorted(self.inline.items())},
+            "inline": {name: documents.minified(doc) for name, doc in sorted(self.inline.items())},
             "role_id": self.role_id,
         }
 
@@ -86,7 +87,7 @@ class PolicyState:
             "arn": self.arn,
             "name": self.name,
             "path": self.path,
-            "document": documents.canonical(self.document).decode(),
+            "document": documents.minified(self.document),
             "description": self.description,
             "default_version": self.default_version,
             "versions": dict(sorted(self.versions.items())),
