@@ -1,0 +1,10 @@
+"""The audit trail: the only writer and reader of events.
+
+Verbs call `record` inside their transaction; pages call `find`, `get`, `neighbours` and `status`. How events are
+hashed, sealed and verified is described in docs/audit-format.md.
+"""
+
+from iamroles.audit.record import record
+from iamroles.audit.values import Actor, AwsCall, Change, Subject
+
+__all__ = ["Actor", "AwsCall", "Change", "Subject", "record"]

@@ -1,0 +1,85 @@
+"""Recording: the only function that inserts an event. It takes no lock and reads no chain head; sealing comes later.
+
+An event and the change it tells of commit together, so `record` refuses to run outside a transaction.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from uuid import UUID
+
+from django.db import connections, router
+
+from iamroles.audit import envelope, events
+from iamroles.audit.values import Actor, AwsCall, Change, Outcome, Phase, Subject
+from iamroles.models import AuditEvent, AuditPending
+
+
+class NotInTransaction(RuntimeError):
+    """An event was recorded outside a transaction: it could commit without its change, or the other way round."""
+
+
+def record(
+    action: str,
+    *,
+    actor: Actor,
+    subject: Subject,
+    at: datetime,
+    request: str | None = None,
+    revision: int | None = None,
+    outcome: Outcome | str = "success",
+    code: str | None = None,
+    reason: str | None = None,
+    phase: Phase | None = None,
+    changes: Sequence[Change] = (),
+    aws: AwsCall | None = None,
+    correlation: str | None = None,
+    on_behalf_of: Actor | None = None,
+    data: Mapping[str, object] | None = None,
+) -> AuditEvent:
+    """Inserts the event and returns it.
+
+    Raises NotInTransaction; events.UnknownEvent and events.WrongData for what events.py does not declare; TooLarge
+    above 65,535 bytes; canonical.CanonicalError for values outside the subset.
+    """
+    alias = router.db_for_write(AuditEvent)
+    if not connections[alias].in_atomic_block:
+        raise NotInTransaction(f"{action} must be recorded inside the transaction of its change")
+    details = dict(data or {})
+    events.check(action, details)
+    if outcome not in events.OUTCOMES:
+        raise events.WrongData(f"{action}: there is no outcome {outcome!r}")
+    built = envelope.build_envelope(
+        event_id=new_event_id(),
+        at=at,
+        action=action,
+        actor=actor,
+        subject=subject,
+        request=request,
+        revision=revision,
+        outcome=outcome,
+        code=code,
+        reason=reason,
+        phase=phase,
+        changes=changes,
+        aws=aws,
+        correlation=correlation,
+        on_behalf_of=on_behalf_of,
+        data=details,
+    )
+    canon = envelope.write(built)
+    event = AuditEvent(**asdict(envelope.project(built)), canon=canon.decode(), leaf=envelope.leaf_hash(canon))
+    event.save(force_insert=True, using=alias)
+    AuditPending(event_id=event.pk).save(force_insert=True, using=alias)
+    return event
+
+
+def new_event_id() -> UUID:
+    """Returns a UUIDv7 (RFC 9562, 5.7): 48 bits of Unix milliseconds, then random bits."""
+    value = (time.time_ns() // 1_000_000) << 80 | secrets.randbits(80)
+    value &= ~(0xF << 76) & ~(0x3 << 62)
+    return UUID(int=value | 0x7 << 76 | 0x2 << 62)
