@@ -38,7 +38,7 @@ class Family:
         self._specs: dict[str, Spec] = {}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._restarted_at: dict[str, list[float]] = {}
-        self._prctl = _prctl()
+        self._tie = tie_to_this_process()
         self._lock_descriptor = lock_descriptor
         self._pipe = -1
         self._guardian = self._start_guardian()
@@ -111,7 +111,7 @@ class Family:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=self._prctl,  # safe: the supervisor has one thread
+                preexec_fn=self._tie,  # safe: the supervisor has one thread
             )
         self._tell(f"+{process.pid}")
         return process
@@ -158,8 +158,11 @@ def end_groups_and_reap(groups: set[int], processes: list[subprocess.Popen[bytes
         process.wait()
 
 
-def _prctl() -> Callable[[], None] | None:
-    """Returns what a child calls before it becomes its program, or None where the kernel has no such tie."""
+def tie_to_this_process() -> Callable[[], None] | None:
+    """Returns what a child calls before it becomes its program (`preexec_fn`), so that it is asked to end with us.
+
+    None where the kernel has no such tie: only Linux has.
+    """
     if not sys.platform.startswith("linux"):
         return None
     libc = ctypes.CDLL(None, use_errno=True)

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from portal.demo.places import ROOT
 
+# The demo on PostgreSQL and Redis, as the browser tests run it too.
+_SERVERS = ("ROLEDESK_DEMO_DATABASE_URL", "ROLEDESK_DEMO_REDIS_URL")
 _INHERITED = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR")
 WEB_THREADS = 8
 WORKER_PROCESSES = 2
@@ -105,11 +107,16 @@ def _inherited() -> dict[str, str]:
 
 
 def _base(place: Place, process: str) -> dict[str, str]:
-    return _inherited() | {
-        "DJANGO_SETTINGS_MODULE": "portal.settings.demo",
-        "ROLEDESK_VAR": str(place.var),
-        "ROLEDESK_PROCESS": process,
-    }
+    servers = {name: os.environ[name] for name in _SERVERS if name in os.environ}
+    return (
+        _inherited()
+        | servers
+        | {
+            "DJANGO_SETTINGS_MODULE": "portal.settings.demo",
+            "ROLEDESK_VAR": str(place.var),
+            "ROLEDESK_PROCESS": process,
+        }
+    )
 
 
 def _aws(place: Place) -> dict[str, str]:

@@ -57,6 +57,14 @@ def test_only_tend_can_seal_the_audit_trail() -> None:
     )
 
 
+def test_other_servers_reach_the_processes_of_django_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    servers = {"ROLEDESK_DEMO_DATABASE_URL": "postgresql://one/", "ROLEDESK_DEMO_REDIS_URL": "redis://two/"}
+    for name, value in servers.items():
+        monkeypatch.setenv(name, value)
+    assert processes.prepare(PLACE).environment == COMMON | django("command") | servers
+    assert processes.simulator(PLACE).environment == COMMON
+
+
 def test_the_simulator_knows_no_settings() -> None:
     assert processes.simulator(PLACE).environment == COMMON
 
