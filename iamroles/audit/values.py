@@ -51,7 +51,7 @@ class AwsCall:
 
 @dataclass(frozen=True)
 class Change:
-    """One field that changed. Values are JSON of the canonical subset; above 1 KiB the event keeps digest and length."""
+    """One field that changed. Values are JSON of the canonical subset; of one above 1 KiB only the digest is kept."""
 
     field: str
     old: object

@@ -1,0 +1,138 @@
+"""One sentence for every event, as the history page and the CSV export show it. Reads `canon`, never the columns."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from typing import Any, Final
+
+from iamroles.models import AuditEvent
+
+# {actor}, {object}, {request} ("REQ-000142" or the object's name), {rev} (" (revision 1)" or nothing), {why} (a reason
+# in quotes or nothing), and the keys of `data`.
+SENTENCES: Final[dict[str, str]] = {
+    "session.started": "{actor} signed in ({method}).",
+    "session.refused": "A sign-in was refused ({code}).",
+    "session.ended": "{actor} signed out ({cause}).",
+    "sign_in.throttled": "Signing in was slowed down for {scope} until {until}.",
+    "credential.changed": "{actor} changed a credential of {object}: {kind}, {change}.",
+    "user.created": "{actor} added the person {object}.",
+    "user.changed": "{actor} changed the person {object}: {changes}.",
+    "user.deactivated": "{actor} deactivated {object}.",
+    "membership.granted": "{actor} put {object} into {group}.",
+    "membership.removed": "{actor} took {object} out of {group}.",
+    "team.created": "{actor} added the team {object}.",
+    "team.changed": "{actor} changed the team {object}: {changes}.",
+    "verb.refused": "{actor} was refused to {verb} {request}{rev}: {code}.",
+    "verb.failed": "{verb} on {request} failed and was rolled back: {error_class}.",
+    "request.created": "{actor} started {request} for AWS account {account}.",
+    "request.edited": "{actor} edited {request}: {changes}.",
+    "draft.discarded": "{actor} discarded the draft {request}.",
+    "request.submitted": "{actor} sent {request}{rev} for review{why}.",
+    "request.commented": "{actor} commented on {request}{rev}{why}.",
+    "base.observed": "{actor} looked at the live state for {request}{rev}.",
+    "observation.failed": "{actor} could not look at AWS for {request}: {code}; next try {retry_at}.",
+    "revision.created": "{actor} made revision {revision} of {request}: {cause}.",
+    "revision.proposed": "{actor} proposed the changes of {request}{rev}; {approvals_needed} needed.",
+    "request.found_right": "{actor} found that AWS is already right for {request}{rev}; it is closed.",
+    "approval.given": "{actor} approved {request}{rev}{why}.",
+    "approval.taken_back": "{actor} took back the approval of {request}{rev}.",
+    "approval.voided": "An approval of {request}{rev} stopped counting: {cause}.",
+    "changes.requested": "{actor} asked for changes to {request}{rev}{why}.",
+    "request.rejected": "{actor} rejected {request}{rev}{why}.",
+    "request.approved": "{request}{rev} has all approvals.",
+    "request.withdrawn": "{actor} withdrew {request}{rev}{why}.",
+    "request.expired": "{request}{rev} expired.",
+    "removal.requested": "{actor} asked to remove {object}.",
+    "request.handed_over": "{request}{rev} was handed over to Terraform; nothing was called in AWS.",
+    "request.reopened": "{actor} returned {request}{rev} to review: {cause}.",
+    "request.superseded": "{request}{rev} was superseded by {superseded_by}.",
+    "request.applied": "{request} is applied: AWS reads as approved.",
+    "request.retried": "{actor} started {request} again.",
+    "request.abandoned": "{actor} abandoned {request}{why}.",
+    "plan.renewed": "{actor} renewed the plan of {request} as revision {new_revision}.",
+    "resolution.proposed": "{actor} proposed to mark {request} as resolved: {claim}.",
+    "resolution.confirmed": "{actor} confirmed that {request} is resolved: {claim}.",
+    "finding.accepted": "{actor} accepted the finding {finding} at {place} until {until}.",
+    "run.started": "{actor} started {object}.",
+    "run.resumed": "{actor} went on with {object}.",
+    "run.taken_over": "{actor} took over {object} from a worker that stopped answering.",
+    "run.fenced_out": "{actor} was kept from writing for {object}: another worker holds it.",
+    "step.intended": "{actor} is about to call {api} (step {step}) for {request}.",
+    "step.completed": "AWS did {api} (step {step}) for {request}.",
+    "step.failed": "AWS refused {api} (step {step}) for {request}: {code}.",
+    "step.looked_up": "{actor} looked up what became of step {step} for {request}: {found}.",
+    "run.waiting": "{object} waits until {retry_at}: {code}.",
+    "run.stopped": "{object} stopped: {reason}.",
+    "run.verified": "{actor} read AWS back for {request}: it says what was approved.",
+    "run.released": "{actor} released {object} from quarantine.",
+    "lease.forced": "{actor} forced the lease of {resource}.",
+    "drift.detected": "{resource} no longer reads as the inventory says.",
+    "drift.cleared": "{resource} reads as the inventory says again.",
+    "drift.accepted": "{actor} accepted what {resource} reads now.",
+    "scan.completed": "{actor} checked {checked} resources of AWS account {account}: {drifted} differ.",
+    "scan.failed": "{actor} could not check AWS account {account}: {code}.",
+    "sweep.recovered": "{actor} picked up what a lost message left: {requests}.",
+    "inventory.adopted": "{actor} adopted {resource} into the inventory.",
+    "inventory.released": "{actor} released {resource} from the inventory.",
+    "aws.unexplained_write": "{session} called {api} on {resource} in AWS account {account} without a step of ours.",
+    "account.added": "{actor} added AWS account {object} ({account}).",
+    "account.changed": "{actor} changed AWS account {object}: {changes}.",
+    "account.paused": "{actor} paused AWS account {object}{why}.",
+    "account.resumed": "{actor} resumed AWS account {object}.",
+    "approval_rule.changed": "{actor} changed the approval rules to version {version}.",
+    "guardrail.changed": "{actor} changed the guardrail {object} to version {version}.",
+    "standard.changed": "{actor} changed the standard {object} to version {version}.",
+    "catalogue.updated": "{actor} updated the catalogue to version {version}.",
+    "audit.viewed": "{actor} looked at the audit history.",
+    "export.started": "{actor} exported the audit history as {format}, sealed to {size}.",
+    "export.completed": "The export for {actor} is complete: {rows} events.",
+    "export.failed": "The export for {actor} failed: {code}.",
+    "export.downloaded": "{actor} downloaded an export.",
+    "bundle.created": "{actor} made an evidence bundle: {selection}.",
+    "verification.completed": "{actor} verified the audit trail ({mode}): exit {exit}.",
+    "audit.lagged": "Sealing is late: {pending} events wait since {oldest_at}.",
+    "audit.recovered": "Sealing has caught up.",
+    "audit.halted": "Sealing is halted: {reason}.",
+    "audit.forked": "The audit trail was declared forked: {lost_from} to {lost_to} are lost.",
+    "publication.failed": "The checkpoint of size {size} could not be published to {publisher}: {code}.",
+    "signing_key.rotated": "The audit key was rotated.",
+    "signing_key.revoked": "The audit key was revoked.",
+    "disclosure.erased": "{actor} erased the clear value of {path} in {event}.",
+    "setting.changed": "{actor} changed the setting {name}.",
+    "portal.started": "The portal started, version {version}.",
+    "portal.migrated": "The database was migrated for version {version}.",
+}
+
+
+def sentence(event: AuditEvent) -> str:
+    """Returns what happened, e.g. "Ada Okafor approved REQ-000142 (revision 1)." """
+    envelope: dict[str, Any] = json.loads(event.canon)
+    template = SENTENCES.get(envelope["action"])
+    if template is None:
+        return f"{envelope['actor']['name']}: {envelope['action']} {envelope['object']['name']}."
+    return template.format_map(defaultdict(str, _words(envelope)))
+
+
+def _words(envelope: dict[str, Any]) -> dict[str, str]:
+    words = {key: _say(value) for key, value in envelope["data"].items()}
+    aws = envelope["aws"] or {}
+    if "api" in aws:
+        words.setdefault("api", aws["api"])
+    words |= {
+        "actor": envelope["actor"]["name"],
+        "object": envelope["object"]["name"] or envelope["object"]["id"],
+        "request": envelope["request"] or envelope["object"]["name"] or envelope["object"]["id"],
+        "rev": f" (revision {envelope['revision']})" if envelope["revision"] else "",
+        "why": f", saying “{envelope['reason']}”" if envelope["reason"] else "",
+    }
+    words["verb"] = words.get("verb", "").replace("_", " ")
+    return words
+
+
+def _say(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(_say(inner) for inner in value)
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_say(inner)}" for key, inner in value.items())
+    return "" if value is None else str(value)
