@@ -1,0 +1,1 @@
+"""Views: parse, one call, answer. Each module serves one part of the product."""
