@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from iamroles import canonical
+from iamroles.blueprints import grants
 from iamroles.blueprints.desired import Desired, build_desired
 from iamroles.blueprints.facts import Facts, passed_roles
 from iamroles.blueprints.state import State
@@ -19,7 +20,7 @@ from iamroles.proposal.calls import Call
 from iamroles.proposal.context import Context
 from iamroles.proposal.lay_over import Kept, Target, lay_over
 from iamroles.proposal.plan import calls_between
-from iamroles.rules import approval, findings, risk
+from iamroles.rules import approval, checks, risk
 from iamroles.rules.findings import Finding
 
 SCHEMA = "roledesk-proposal/1"
@@ -68,8 +69,14 @@ def propose(*, facts: Facts, base: State, context: Context, envelope: Envelope) 
     target = lay_over(base, desired)
     plan = calls_between(base, target.state) if not target.clashes else ()
     adopts = base.role is not None and not envelope.managed_here
-    found = findings.findings_for(
-        facts=facts, base=base, target=target.state, clashes=target.clashes, replaced=target.replaced, context=context
+    found = checks.check_proposal(
+        account=facts.account,
+        live=base.role,
+        target=target.state.role,
+        attached=_attached(target.state, base, context),
+        passed=_passed(desired, facts, context),
+        clashes=target.clashes,
+        replaced=target.replaced,
     )
     rated = risk.risk_of(found, production=facts.account.production)
     body = {
@@ -111,6 +118,31 @@ def propose(*, facts: Facts, base: State, context: Context, envelope: Envelope) 
             risk=rated, adopts=adopts, owner_group=envelope.owner_group, rules=dict(envelope.rules)
         ),
     )
+
+
+def _attached(target: State, base: State, context: Context) -> list[checks.Attached]:
+    """Every policy that the role will hold, with its place on the review page; other people's are marked kept."""
+    if target.role is None:
+        return []
+    before = base.role.attached if base.role else frozenset()
+    found = []
+    for arn in sorted(target.role.attached):
+        own = target.policies.get(arn)
+        document = own.document if own else context.managed[arn].document if arn in context.managed else None
+        if document is not None:
+            section = "grants" if own else "in-aws" if arn in before else "permissions"
+            found.append(checks.Attached(arn, f"{section}:{arn.rsplit('/', 1)[-1]}", document))
+    inline = sorted(target.role.inline.items())
+    return found + [checks.Attached(name, f"in-aws:{name}", document) for name, document in inline]
+
+
+def _passed(desired: Desired, facts: Facts, context: Context) -> list[checks.Passed]:
+    granted = {arn for policy in desired.policies.values() for arn in grants.granted_roles(policy.document) or ()}
+    found = []
+    for arn in passed_roles(facts):
+        seen = context.passed.get(arn)
+        found.append(checks.Passed(arn, seen.trust if seen else None, arn in granted))
+    return found
 
 
 @dataclass(frozen=True)

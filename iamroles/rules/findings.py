@@ -1,15 +1,15 @@
-"""Findings of a proposal: what `iam.lint` says of each document, and what only the portal can know.
+"""Findings: one result of the checks, with id, severity, place, reason and fix (POLICY.md part 8 names the ids).
 
-Each finding has id, severity, place, reason and fix (POLICY.md part 8 names the ids). Risk follows from them in
-`rules.risk`; wording for people is the finding's own message.
+Risk follows from them in `rules.risk`; the wording for people is the finding's own message.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 Severity = Literal["forbidden", "high", "medium", "note"]
+SEVERITIES: Final = ("forbidden", "high", "medium", "note")
 
 
 @dataclass(frozen=True)
