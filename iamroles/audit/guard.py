@@ -141,4 +141,4 @@ def _taken(table: str) -> str:
     # INSERT OR REPLACE removes the row in its way without a delete trigger, unless recursive_triggers is on.
     keys = {PENDING: ("event_id = NEW.event_id",), DISCLOSURE: ("event_id = NEW.event_id AND path = NEW.path",)}
     conditions = " OR ".join(f"({key})" for key in SEALED_TABLES.get(table) or keys[table])
-    return f"EXISTS (SELECT 1 FROM {table} WHERE {conditions})"
+    return f"EXISTS (SELECT 1 FROM {table} WHERE {conditions})"  # noqa: S608 (constants of this module)

@@ -23,7 +23,7 @@ SENTENCES: Final[dict[str, str]] = {
     "membership.removed": "{actor} took {object} out of {group}.",
     "team.created": "{actor} added the team {object}.",
     "team.changed": "{actor} changed the team {object}: {changes}.",
-    "verb.refused": "{actor} was refused to {verb} {request}{rev}: {code}.",
+    "verb.refused": "{actor} may not {verb} {request}{rev}: {code}.",
     "verb.failed": "{verb} on {request} failed and was rolled back: {error_class}.",
     "request.created": "{actor} started {request} for AWS account {account}.",
     "request.edited": "{actor} edited {request}: {changes}.",
