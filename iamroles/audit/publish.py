@@ -92,6 +92,9 @@ class FilePublisher:
         return True
 
     def _replace_latest(self, note: str) -> None:
+        newest = self.latest()
+        if newest is not None and checkpoint.read(newest).size > checkpoint.read(note).size:
+            return
         new = self._directory / f"latest.{os.getpid()}.new"
         _write(new, note)
         new.replace(self._directory / "latest.note")

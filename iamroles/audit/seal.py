@@ -1,0 +1,232 @@
+"""The sealer: gives waiting events their place in the Merkle tree, signs the new root and publishes it.
+
+One batch is one transaction. There is no other order than the one made here, and nothing is signed that contradicts
+what was published before. The sealer reads payloads and never trusts stored hashes of new events.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from django.db import connections, transaction
+
+from iamroles import canonical
+from iamroles.audit import checkpoint, envelope, merkle
+from iamroles.audit.checkpoint import Checkpoint, SigningKey, VerifierKey
+from iamroles.audit.publish import NotPublished, Publisher
+from iamroles.audit.record import record
+from iamroles.audit.values import Actor, Subject
+from iamroles.models import AuditCheckpoint, AuditEvent, AuditLeaf, AuditPending, AuditReceipt
+
+SEALER: Final = Actor(type="system", id="sealer", name="The sealer", channel="tend")
+BATCH: Final = {"postgresql": 10_000, "sqlite": 500}
+_LOCK: Final = 0x524F4C4553  # any number, the same for every sealer
+_REPEAT_ALARM: Final = timedelta(minutes=5)
+
+
+class Halted(Exception):
+    """Sealing must not go on: the trail contradicts itself or what was published. The message names the place."""
+
+
+class _Busy(Exception):
+    """Another sealer holds the lock; there is nothing to do."""
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """What one call did: how many events it sealed, the size of the trail now, and the newest note, if any."""
+
+    events: int
+    size: int
+    note: str | None
+
+
+@dataclass
+class Sealer:
+    """Everything that sealing needs. Make one per process; it checks all leaves once, at its first batch."""
+
+    origin: str
+    keys: Sequence[SigningKey]
+    vkeys: Sequence[VerifierKey]
+    publishers: Sequence[Publisher]
+    using: str = "default"
+    checked: bool = False
+
+    def seal(self, *, at: datetime) -> Sealed:
+        """Seals one batch, publishes the newest checkpoint and returns what was done.
+
+        Raises Halted, after recording `audit.halted`, when the trail contradicts itself or a published checkpoint.
+        A publisher that fails is recorded as `publication.failed` and tried again by the next call.
+        """
+        try:
+            self._require_consistency()
+            done = self._seal_batch(at)
+        except _Busy:
+            return Sealed(0, *_newest(self.using))
+        except Halted as error:
+            self._alarm("audit.halted", Subject("audit", "trail", "audit trail"), {"reason": str(error)}, at)
+            raise
+        self._publish(at)
+        return done
+
+    def seal_all(self, *, at: datetime) -> Sealed:
+        """Seals batch after batch until nothing waits. Returns the sum. Raises Halted."""
+        done = self.seal(at=at)
+        total = done.events
+        while done.events:
+            done = self.seal(at=at)
+            total += done.events
+        return Sealed(total, done.size, done.note)
+
+    def _require_consistency(self) -> None:
+        """Raises Halted unless stored and published checkpoints and, once per process, all leaves agree."""
+        stored = AuditCheckpoint.objects.using(self.using).order_by("-size").first()
+        if stored is not None:
+            _tree_of(stored)
+        for publisher in self.publishers:
+            try:
+                note = publisher.latest()
+            except NotPublished:
+                continue
+            if note is not None:
+                self._require_published(publisher.name, note)
+        if not self.checked:
+            self._require_leaves()
+            self.checked = True
+
+    def _require_published(self, name: str, note: str) -> None:
+        try:
+            said = checkpoint.verify(note, self.vkeys, origin=self.origin)
+        except checkpoint.BadNote as error:
+            raise Halted(f"the checkpoint kept by {name} is not ours: {error}") from error
+        row = AuditCheckpoint.objects.using(self.using).filter(size=said.size).first()
+        if row is None:
+            raise Halted(f"the checkpoint of size {said.size} was published to {name} but is not in the database")
+        if bytes(row.root) != said.root:
+            raise Halted(f"the root at size {said.size} is another one than was published to {name}")
+
+    def _require_leaves(self) -> None:
+        roots = dict(AuditCheckpoint.objects.using(self.using).values_list("size", "root"))
+        tree = merkle.Frontier()
+        rows = AuditLeaf.objects.using(self.using).order_by("seq").values_list("seq", "leaf")
+        for seq, leaf in rows.iterator(chunk_size=10_000):
+            if seq != tree.size:
+                raise Halted(f"leaf {tree.size} is missing")
+            tree.append(bytes(leaf))
+            if tree.size in roots and bytes(roots.pop(tree.size)) != tree.root():
+                raise Halted(f"the leaves do not give the root of the checkpoint of size {tree.size}")
+        if roots:
+            raise Halted(f"the checkpoint of size {min(roots)} covers more leaves than there are")
+
+    def _seal_batch(self, at: datetime) -> Sealed:
+        with transaction.atomic(using=self.using, durable=True):
+            self._lock()
+            stored = AuditCheckpoint.objects.using(self.using).order_by("-size").first()
+            limit = BATCH[connections[self.using].vendor]
+            pending = AuditPending.objects.using(self.using).order_by("event_id")
+            ids = list(pending.values_list("event_id", flat=True)[:limit])
+            if not ids:
+                return Sealed(0, stored.size if stored else 0, stored.note if stored else None)
+            tree = _tree_of(stored) if stored else merkle.Frontier()
+            leaves = self._hash(ids, tree)
+            AuditLeaf.objects.using(self.using).bulk_create(leaves, batch_size=1000)
+            removed, _ = AuditPending.objects.using(self.using).filter(event_id__in=ids).delete()
+            if removed != len(ids):
+                raise Halted("waiting events were removed while they were being sealed")
+            note = checkpoint.sign(Checkpoint(self.origin, tree.size, tree.root()), self.keys)
+            AuditCheckpoint.objects.using(self.using).create(
+                size=tree.size, root=tree.root(), frontier=tree.write(), note=note, signed_at=at
+            )
+        return Sealed(len(ids), tree.size, note)
+
+    def _lock(self) -> None:
+        # SQLite needs none: BEGIN IMMEDIATE has the whole database. UNIQUE(seq) is the guard behind both.
+        connection = connections[self.using]
+        if connection.vendor != "postgresql":
+            return
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_LOCK])
+            row = cursor.fetchone()
+        if row is None or not row[0]:
+            raise _Busy
+
+    def _hash(self, ids: Sequence[int], tree: merkle.Frontier) -> list[AuditLeaf]:
+        rows = {event.pk: event for event in AuditEvent.objects.using(self.using).filter(pk__in=ids)}
+        leaves = []
+        for pk in ids:
+            event = rows.get(pk)
+            if event is None:
+                raise Halted(f"EVT-{pk:07d} waits to be sealed but does not exist")
+            problem = contradiction(event)
+            if problem:
+                raise Halted(f"{event.reference}: {problem}")
+            leaf = bytes(event.leaf)
+            leaves.append(AuditLeaf(seq=tree.size, event_id=pk, leaf=leaf))
+            tree.append(leaf)
+        return leaves
+
+    def _publish(self, at: datetime) -> None:
+        newest = AuditCheckpoint.objects.using(self.using).order_by("-size").first()
+        if newest is None:
+            return
+        receipts = AuditReceipt.objects.using(self.using)
+        have = set(receipts.filter(size=newest.size).values_list("publisher", flat=True))
+        for publisher in self.publishers:
+            if publisher.name in have:
+                continue
+            try:
+                receipt = publisher.publish(newest.note)
+            except NotPublished as error:
+                data = {"publisher": publisher.name, "size": newest.size, "code": error.code}
+                self._alarm("publication.failed", Subject("publisher", publisher.name, publisher.name), data, at)
+                continue
+            receipts.get_or_create(
+                size=newest.size, publisher=publisher.name, defaults={"receipt": receipt, "published_at": at}
+            )
+
+    def _alarm(self, action: str, subject: Subject, data: dict[str, object], at: datetime) -> None:
+        """Records a failure, but the same one not again within five minutes."""
+        recent = AuditEvent.objects.using(self.using).filter(
+            action=action, object_id=subject.id, at__gt=at - _REPEAT_ALARM
+        )
+        if recent.exists():
+            return
+        with transaction.atomic(using=self.using):
+            record(action, actor=SEALER, subject=subject, at=at, outcome="failed", data=data)
+
+
+def contradiction(event: AuditEvent) -> str | None:
+    """Returns why an event's row does not follow from its canonical text, or None when it does."""
+    canon = event.canon.encode()
+    try:
+        said = canonical.loads(event.canon)
+        if not isinstance(said, dict) or canonical.dumps(said) != canon:
+            return "the text is not in canonical form"
+        derived = asdict(envelope.project(said))
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return "the text is no event"
+    if envelope.leaf_hash(canon) != bytes(event.leaf):
+        return "the text does not have the stored hash"
+    for column, value in derived.items():
+        if getattr(event, column) != value:
+            return f"the column {column} is not what the text says"
+    return None
+
+
+def _tree_of(stored: AuditCheckpoint) -> merkle.Frontier:
+    try:
+        tree = merkle.Frontier.read(stored.size, bytes(stored.frontier))
+    except ValueError as error:
+        raise Halted(f"the checkpoint of size {stored.size} is damaged: {error}") from error
+    if tree.root() != bytes(stored.root):
+        raise Halted(f"the checkpoint of size {stored.size} is damaged: its root does not follow")
+    return tree
+
+
+def _newest(using: str) -> tuple[int, str | None]:
+    row = AuditCheckpoint.objects.using(using).order_by("-size").first()
+    return (row.size, row.note) if row else (0, None)
