@@ -1,0 +1,131 @@
+"""Trust policies: the ones that we write, and whether a live one lets a service in and how it compares with ours.
+
+AWS.md 2.2 and 2.3 give the documents. A live trust that is proved narrower than ours and still lets the service in is
+right and is never loosened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from iamroles.iam import documents
+from iamroles.iam.documents import Document
+from iamroles.iam.evaluate import Request, evaluate
+from iamroles.iam.statements import Escape, Statement, ascii_lower, parts
+
+CODEDEPLOY = "codedeploy.amazonaws.com"
+ECS_TASKS = "ecs-tasks.amazonaws.com"
+ECS = "ecs.amazonaws.com"
+
+TrustState = Literal["equal", "narrower", "different"]
+
+
+def service_trust(service: str, conditions: dict[str, Any], sid: str = "") -> Document:
+    """Returns a trust policy that lets one service use the role, under the given Condition block (may be empty)."""
+    statement: dict[str, Any] = {
+        "Sid": sid,
+        "Effect": "Allow",
+        "Principal": {"Service": [service]},
+        "Action": "sts:AssumeRole",
+    }
+    if conditions:
+        statement["Condition"] = conditions
+    return documents.parse({"Version": "2012-10-17", "Statement": [statement]}, kind="trust")
+
+
+def codedeploy_trust(
+    account: str, *, source_account: bool = True, source_arn: str | None = None, service: str = CODEDEPLOY
+) -> Document:
+    """Returns the trust policy of a CodeDeploy role.
+
+    Hardened with `aws:SourceAccount` by default; `source_arn` (deployment group, or stack for CloudFormation) adds
+    `aws:SourceArn`; with neither it is the guide's plain form.
+    """
+    return service_trust(service, _source_conditions(account if source_account else None, source_arn))
+
+
+def ecs_tasks_trust(account: str | None = None, *, source_arn: str | None = None) -> Document:
+    """Returns the trust policy of a task or task execution role, without conditions unless they are asked for."""
+    return service_trust(ECS_TASKS, _source_conditions(account, source_arn))
+
+
+def _source_conditions(account: str | None, source_arn: str | None) -> dict[str, Any]:
+    conditions: dict[str, Any] = {}
+    if account is not None:
+        conditions["StringEquals"] = {"aws:SourceAccount": account}
+    if source_arn is not None:
+        conditions["ArnLike"] = {"aws:SourceArn": source_arn}
+    return conditions
+
+
+def lets_in(document: Document, service: str, account: str) -> bool:
+    """Returns True when some call of the service for this AWS account may assume the role.
+
+    The source ARNs that are tried are none, and one out of each pattern that the document tests.
+    """
+    return any(evaluate([document], None, request).allowed for request in _source_calls(document, service, account))
+
+
+def passes_to(document: Document, service: str, account: str = "111122223333") -> bool:
+    """Returns True when a role with this trust policy can be handed to the service in its own AWS account."""
+    return lets_in(document, service, account)
+
+
+def trust_state(live: Document, wanted: Document, service: str, account: str) -> TrustState:
+    """Returns how a live trust policy compares with the wanted one.
+
+    "equal" is by meaning. "narrower" is proved to allow nothing that ours does not, and still lets the service in.
+    Everything else, also what could not be proved, is "different".
+    """
+    if documents.equal(live, wanted):
+        return "equal"
+    if not _plainly_narrower(live, wanted):
+        return "different"
+    return "narrower" if lets_in(live, service, account) else "different"
+
+
+def _plainly_narrower(live: Document, wanted: Document) -> bool:
+    """True when each Allow of `live` is an Allow of `wanted` with the same or fewer principals and more conditions."""
+    return all(
+        any(_inside(one, other) for other in wanted.statements if other.effect == "Allow")
+        for one in live.statements
+        if one.effect == "Allow"
+    ) and not any(other.effect == "Deny" for other in wanted.statements)
+
+
+def _inside(one: Statement, other: Statement) -> bool:
+    if one.not_actions or other.not_actions or one.not_principals or other.not_principals:
+        return False
+    return (
+        {ascii_lower(a) for a in one.actions} <= {ascii_lower(a) for a in other.actions}
+        and set(one.principals) <= set(other.principals)
+        and {(c.name, c.key, frozenset(c.values)) for c in other.conditions}
+        <= {(c.name, c.key, frozenset(c.values)) for c in one.conditions}
+    )
+
+
+def _source_calls(document: Document, service: str, account: str) -> Iterator[Request]:
+    contexts: list[dict[str, str]] = [{}, {"aws:SourceAccount": account}]
+    for statement in document.statements:
+        for condition in statement.conditions:
+            if condition.key != "aws:sourcearn":
+                continue
+            for value in condition.values:
+                arn = _example(value, document.version, account)
+                if arn.split(":")[4:5] == [account]:
+                    contexts.append({"aws:SourceAccount": account, "aws:SourceArn": arn})
+    for context in contexts:
+        yield Request("sts:AssumeRole", "*", context, ("Service", service))
+
+
+def _example(pattern: str, version: str, account: str) -> str:
+    """One ARN that a pattern means: the account where a wildcard stands for it, a letter for every other wildcard."""
+    plain = "".join(
+        part if isinstance(part, str) else part.character if isinstance(part, Escape) else "x"
+        for part in parts(pattern, version)
+    )
+    segments = plain.split(":", 5)
+    if len(segments) > 4 and "*" in segments[4]:
+        segments[4] = account
+    return ":".join(segments).replace("*", "x").replace("?", "x")
