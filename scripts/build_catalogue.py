@@ -36,7 +36,7 @@ def build(export: dict[str, Any], read_on: str) -> str:
             "document": one["Document"],
         }
     head = {
-        "source": "AWS managed policies, as answered by IAM GetPolicy and GetPolicyVersion; the two CodeDeploy policies "
+        "source": "AWS managed policies as answered by IAM GetPolicy and GetPolicyVersion; the CodeDeploy policies "
         "equal the Amazon ECS CodeDeploy IAM role guide",
         "licence": "Policy documents published by Amazon Web Services; facts, reproduced for comparison",
         "read_on": read_on,

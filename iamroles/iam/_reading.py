@@ -163,7 +163,7 @@ def _read_conditions(raw: object, at: str) -> tuple[Condition, ...]:
             if folded in seen:
                 raise DocumentError("duplicate_key", f"The condition key {key[:200]!r} stands twice.", place)
             seen.add(folded)
-            conditions.append(Condition(name, operator, folded, _read_values(values, operator, place)))
+            conditions.append(Condition(name, operator, folded, _read_values(values, operator, place), key))
     return tuple(conditions)
 
 

@@ -1,4 +1,4 @@
-"""The rules that IAM enforces and simulators do not (POLICY.md part 7): each check returns problems in a person's words.
+"""The rules that IAM enforces and simulators do not (POLICY.md part 7), each answering in a person's words.
 
 Limits are data with their source beside them; what `GetAccountSummary` says at run time overrides the quotas. A check
 never raises for bad input: it says what is wrong and what would be right.

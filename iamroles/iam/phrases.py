@@ -12,7 +12,6 @@ from iamroles.iam import catalogue
 from iamroles.iam.catalogue import Action
 from iamroles.iam.statements import Condition
 
-_AN = ("a", "e", "i", "o", "u", "ECS", "SNS", "IAM", "S3")
 _TESTS = {
     "StringEquals": ("is", "is not"),
     "StringEqualsIgnoreCase": ("is, in any capitals,", "is not, in any capitals,"),
@@ -122,17 +121,11 @@ def condition(test: Condition) -> str:
     operator = test.operator
     if operator.base == "Null":
         if set(test.values) == {"true", "false"}:
-            return f"{test.key} is there or not"
-        return f"{test.key} is {'absent' if test.values[0] == 'true' else 'present'}"
+            return f"{test.written} is there or not"
+        return f"{test.written} is {'absent' if test.values[0] == 'true' else 'present'}"
     words = _TESTS[operator.base][operator.negated]
-    values = (
-        listed(_quoted(value) for value in test.values)
-        if operator.negated
-        else listed((_quoted(value) for value in test.values), "or")
-    )
-    who = {"": test.key, "any": f"one of {test.key}", "all": f"every one of {test.key}"}[operator.qualifier]
-    if operator.negated and len(test.values) > 1:
-        values = listed((_quoted(value) for value in test.values), "or")
+    values = listed((_quoted(value) for value in test.values), "or")
+    who = {"": "", "any": "one of ", "all": "every one of "}[operator.qualifier] + test.written
     absent = ", or is absent" if operator.if_exists or operator.qualifier == "all" else ""
     return f"{who} {words} {values}{absent}"
 

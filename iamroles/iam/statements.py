@@ -59,12 +59,13 @@ class Operator:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One test of one key: `key` in lower case, `values` as strings, `name` the operator as written."""
+    """One test of one key: `key` in lower case and `written` as given; `values` as strings; `name` the operator."""
 
     name: str
     operator: Operator
     key: str
     values: tuple[str, ...]
+    written: str
 
 
 @dataclass(frozen=True, slots=True)
