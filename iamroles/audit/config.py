@@ -26,7 +26,7 @@ def signing_key() -> SigningKey:
 
 
 def verifier_keys() -> list[VerifierKey]:
-    """Returns the public keys of the vkeys file, or the half of the private key. Raises BadKey when there is neither."""
+    """Returns the keys of the vkeys file, or else our own. Raises BadKey when there is neither."""
     path = settings.ROLEDESK_AUDIT_VKEYS_FILE
     if not path:
         return [signing_key().verifier]

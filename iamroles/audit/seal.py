@@ -6,7 +6,6 @@ what was published before. The sealer reads payloads and never trusts stored has
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta

@@ -1,0 +1,28 @@
+"""What integration tests share: emptying the database after a transactional test although events are append-only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import TransactionTestCase
+
+from iamroles.audit import guard
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _emptying_lifts_the_guard() -> Any:
+    """Drops the triggers for the flush alone and installs them again."""
+    flush = TransactionTestCase._fixture_teardown
+
+    def teardown(self: TransactionTestCase) -> None:
+        guard.remove(connection)
+        try:
+            flush(self)
+        finally:
+            guard.install(connection)
+
+    TransactionTestCase._fixture_teardown = teardown
+    yield
+    TransactionTestCase._fixture_teardown = flush
