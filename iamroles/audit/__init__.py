@@ -4,7 +4,21 @@ Verbs call `record` inside their transaction; pages call `find`, `get`, `neighbo
 hashed, sealed and verified is described in docs/audit-format.md.
 """
 
+from iamroles.audit.find import EventFilter, events_matching, find, get, neighbours, seq_of, status
 from iamroles.audit.record import record
 from iamroles.audit.values import Actor, AwsCall, Change, Subject
 
-__all__ = ["Actor", "AwsCall", "Change", "Subject", "record"]
+__all__ = [
+    "Actor",
+    "AwsCall",
+    "Change",
+    "EventFilter",
+    "Subject",
+    "events_matching",
+    "find",
+    "get",
+    "neighbours",
+    "record",
+    "seq_of",
+    "status",
+]

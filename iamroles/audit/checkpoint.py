@@ -106,7 +106,7 @@ def read(note: str) -> Checkpoint:
     origin, size, encoded = lines[:3]
     if not _NAME.fullmatch(origin) or not _SIZE.fullmatch(size):
         raise BadNote("origin or size of the note is not well formed")
-    root = _decode(encoded)
+    root = decode(encoded)
     if len(root) != 32:
         raise BadNote("the root of the note is not 32 bytes")
     return Checkpoint(origin, int(size), root)
@@ -197,18 +197,24 @@ def _split(note: str) -> tuple[str, list[tuple[str, bytes, bytes]]]:
         name, space, encoded = line.removeprefix(_DASH).partition(" ")
         if not line.startswith(_DASH) or not space or not _NAME.fullmatch(name):
             raise BadNote("a signature line of the note is not well formed")
-        decoded = _decode(encoded)
+        decoded = decode(encoded)
         if len(decoded) < 5:
             raise BadNote("a signature of the note is too short")
         signatures.append((name, decoded[:4], decoded[4:]))
     return head + "\n", signatures
 
 
-def _decode(encoded: str) -> bytes:
+def encode(value: bytes) -> str:
+    """Returns canonical base64."""
+    return base64.b64encode(value).decode()
+
+
+def decode(encoded: str) -> bytes:
+    """Returns the bytes. Raises BadNote for anything but canonical base64."""
     try:
         decoded = base64.b64decode(encoded, validate=True)
     except (ValueError, binascii.Error) as error:
-        raise BadNote("the note holds text that is no base64") from error
+        raise BadNote("this is no base64") from error
     if base64.b64encode(decoded).decode() != encoded:
-        raise BadNote("the note holds base64 that is not spelled canonically")
+        raise BadNote("this base64 is not spelled canonically")
     return decoded

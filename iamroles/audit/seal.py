@@ -7,15 +7,15 @@ what was published before. The sealer reads payloads and never trusts stored has
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from django.db import connections, transaction
 
-from iamroles import canonical
-from iamroles.audit import checkpoint, envelope, merkle
+from iamroles.audit import checkpoint, merkle
 from iamroles.audit.checkpoint import Checkpoint, SigningKey, VerifierKey
+from iamroles.audit.derive import contradiction
 from iamroles.audit.publish import NotPublished, Publisher
 from iamroles.audit.record import record
 from iamroles.audit.values import Actor, Subject
@@ -196,24 +196,6 @@ class Sealer:
             return
         with transaction.atomic(using=self.using):
             record(action, actor=SEALER, subject=subject, at=at, outcome="failed", data=data)
-
-
-def contradiction(event: AuditEvent) -> str | None:
-    """Returns why an event's row does not follow from its canonical text, or None when it does."""
-    canon = event.canon.encode()
-    try:
-        said = canonical.loads(event.canon)
-        if not isinstance(said, dict) or canonical.dumps(said) != canon:
-            return "the text is not in canonical form"
-        derived = asdict(envelope.project(said))
-    except (KeyError, TypeError, ValueError, AttributeError):
-        return "the text is no event"
-    if envelope.leaf_hash(canon) != bytes(event.leaf):
-        return "the text does not have the stored hash"
-    for column, value in derived.items():
-        if getattr(event, column) != value:
-            return f"the column {column} is not what the text says"
-    return None
 
 
 def _tree_of(stored: AuditCheckpoint) -> merkle.Frontier:

@@ -138,9 +138,13 @@ class TestRecordOutside:
         assert not AuditEvent.objects.exists()
 
     def test_is_undone_with_its_transaction(self) -> None:
-        with pytest.raises(ZeroDivisionError), transaction.atomic():
-            record_intent()
-            _ = 1 / 0
+        def record_and_fail() -> None:
+            with transaction.atomic():
+                record_intent()
+                raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            record_and_fail()
         assert (AuditEvent.objects.count(), AuditPending.objects.count()) == (0, 0)
 
 

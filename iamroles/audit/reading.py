@@ -1,0 +1,101 @@
+"""Reading the trail's rows for `verify`, all from one consistent snapshot and in batches, so that memory stays flat.
+
+It fetches and judges nothing, but for columns that cannot even be read, which it marks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+from django.db import connections, transaction
+
+from iamroles.audit import guard
+from iamroles.audit.states import wrong_states
+from iamroles.audit.verify import SealedRow, StoredCheckpoint, Trail
+from iamroles.models import AuditCheckpoint, AuditEvent, AuditLeaf, AuditPending
+
+_BATCH: Final = 2_000
+
+
+@contextmanager
+def snapshot(using: str = "default") -> Iterator[None]:
+    """Reads inside the block see one state of the database. Writers are not held up.
+
+    Inside a transaction it changes nothing: then the caller's transaction decides what is seen.
+    """
+    connection = connections[using]
+    if connection.in_atomic_block:
+        yield
+    elif connection.vendor == "postgresql":
+        with transaction.atomic(using=using):
+            with connection.cursor() as cursor:
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            yield
+    else:
+        # Our own BEGIN, because Django's is IMMEDIATE and would keep writers out.
+        with connection.cursor() as cursor:
+            cursor.execute("BEGIN")
+            try:
+                yield
+            finally:
+                cursor.execute("ROLLBACK")
+
+
+def read_trail(using: str = "default") -> Trail:
+    """Returns the rows. Its iterables are lazy: consume them inside `snapshot`."""
+    leaves, pending = AuditLeaf.objects.using(using), AuditPending.objects.using(using)
+    events = AuditEvent.objects.using(using)
+    stored = AuditCheckpoint.objects.using(using).order_by("size")
+    return Trail(
+        sealed=_sealed(using),
+        unsealed=_unsealed(using),
+        waiting_without_event=list(
+            pending.exclude(event_id__in=events.values("pk")).order_by("event_id").values_list("event_id", flat=True)
+        ),
+        waiting_though_sealed=list(
+            pending.filter(event_id__in=leaves.values("event_id"))
+            .order_by("event_id")
+            .values_list("event_id", flat=True)
+        ),
+        checkpoints=[StoredCheckpoint(row.size, bytes(row.root), row.note, row.signed_at) for row in stored],
+        missing_triggers=guard.missing(connections[using]),
+        wrong_states=wrong_states(using),
+    )
+
+
+def _sealed(using: str) -> Iterator[SealedRow]:
+    rows = AuditLeaf.objects.using(using).order_by("seq").values_list("seq", "event_id", "leaf")
+    last = None
+    while True:
+        batch = list((rows if last is None else rows.filter(seq__gt=last))[:_BATCH])
+        if not batch:
+            return
+        last = batch[-1][0]
+        yield from _with_events(batch, using)
+
+
+def _with_events(batch: Sequence[tuple[int, int, bytes | memoryview[int]]], using: str) -> Iterator[SealedRow]:
+    ids = [event_id for _, event_id, _ in batch]
+    events = AuditEvent.objects.using(using)
+    unreadable: set[int] = set()
+    try:
+        found = {event.pk: event for event in events.filter(pk__in=ids)}
+    except (ValueError, TypeError):  # a column holds nonsense: find out in which row
+        found = {}
+        for event_id in ids:
+            try:
+                found |= {event.pk: event for event in events.filter(pk=event_id)}
+            except (ValueError, TypeError):
+                unreadable.add(event_id)
+    for seq, event_id, leaf in batch:
+        hashed = bytes(leaf) if isinstance(leaf, bytes | memoryview) else b""
+        yield SealedRow(seq, event_id, hashed, found.get(event_id), event_id in unreadable)
+
+
+def _unsealed(using: str) -> Iterator[tuple[AuditEvent, bool]]:
+    rows = AuditEvent.objects.using(using).filter(sealed__isnull=True).select_related(None).order_by("pk")
+    waiting = set(AuditPending.objects.using(using).values_list("event_id", flat=True))
+    for event in rows.iterator(chunk_size=_BATCH):
+        yield event, event.pk in waiting

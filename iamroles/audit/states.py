@@ -1,0 +1,95 @@
+"""The state check: requests, runs and approvals must be what their last events say. Reads rows, changes none.
+
+It finds a state that was changed around `transitions`, by SQL for example. It cannot say who did it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from iamroles.models import AuditEvent, Decision, Request, Run
+from iamroles.rules import states
+
+# The state and outcome that a request has after an event. Events that are not here change no state.
+_REQUEST_AFTER: Final[dict[str, tuple[str, str]]] = {
+    "request.created": (states.DRAFT, ""),
+    "request.submitted": (states.SUBMITTED, ""),
+    "plan.renewed": (states.SUBMITTED, ""),
+    "revision.proposed": (states.IN_REVIEW, ""),
+    "approval.taken_back": (states.IN_REVIEW, ""),
+    "request.reopened": (states.IN_REVIEW, ""),
+    "changes.requested": (states.CHANGES_REQUESTED, ""),
+    "request.approved": (states.APPROVED, ""),
+    "request.found_right": (states.CLOSED, "already_right"),
+    "request.applied": (states.CLOSED, "applied"),
+    "request.handed_over": (states.CLOSED, "handed_over"),
+    "request.rejected": (states.CLOSED, "rejected"),
+    "request.withdrawn": (states.CLOSED, "withdrawn"),
+    "request.expired": (states.CLOSED, "expired"),
+    "request.abandoned": (states.CLOSED, "abandoned"),
+    "request.superseded": (states.CLOSED, "superseded"),
+    "resolution.confirmed": (states.CLOSED, "resolved"),
+}
+_RUN_AFTER: Final[dict[str, str]] = {
+    "run.started": states.GOING,
+    "run.resumed": states.GOING,
+    "run.taken_over": states.GOING,
+    "run.waiting": states.WAITING,
+    "run.stopped": states.STOPPED,
+    "run.verified": states.DONE,
+}
+
+
+def wrong_states(using: str = "default") -> list[str]:
+    """Returns a sentence for each request, run or standing approval that its events do not explain, in order."""
+    return [*_wrong_requests(using), *_wrong_runs(using), *_wrong_approvals(using)]
+
+
+def _last_events(using: str, actions: Iterable[str], column: str) -> dict[str, tuple[str, str]]:
+    """Returns for each value of `column` the last of these events, as its action and reference."""
+    rows = AuditEvent.objects.using(using).filter(action__in=list(actions)).order_by("pk")
+    return {
+        value: (action, f"EVT-{pk:07d}")
+        for value, action, pk in rows.values_list(column, "action", "pk").iterator(chunk_size=2_000)
+    }
+
+
+def _wrong_requests(using: str) -> Iterator[str]:
+    last = _last_events(using, _REQUEST_AFTER, "request")
+    for pk, state, outcome in Request.objects.using(using).order_by("pk").values_list("pk", "state", "outcome"):
+        reference = f"REQ-{pk:06d}"
+        if reference not in last:
+            yield f"{reference} exists, but no event tells of it"
+            continue
+        action, event = last[reference]
+        if (state, outcome) != _REQUEST_AFTER[action]:
+            said = " ".join(_REQUEST_AFTER[action]).strip()
+            yield f"{reference} is {f'{state} {outcome}'.strip()}, but {event} ({action}) left it {said}"
+
+
+def _wrong_runs(using: str) -> Iterator[str]:
+    last = _last_events(using, _RUN_AFTER, "object_id")
+    for request_id, number, state in (
+        Run.objects.using(using).order_by("pk").values_list("request_id", "number", "state")
+    ):
+        reference = f"REQ-{request_id:06d} run {number}"
+        if reference not in last:
+            yield f"{reference} exists, but no event tells of it"
+            continue
+        action, event = last[reference]
+        if state != _RUN_AFTER[action]:
+            yield f"{reference} is {state}, but {event} ({action}) left it {_RUN_AFTER[action]}"
+
+
+def _wrong_approvals(using: str) -> Iterator[str]:
+    given = set(
+        AuditEvent.objects.using(using)
+        .filter(action="approval.given")
+        .values_list("request", "revision", "actor_id")
+        .iterator(chunk_size=2_000)
+    )
+    rows = Decision.objects.using(using).filter(decision="approve").order_by("pk")
+    for pk, request_id, revision, approver in rows.values_list("pk", "request_id", "revision__number", "approver_id"):
+        if (f"REQ-{request_id:06d}", revision, str(approver)) not in given:
+            yield f"the approval {pk} of REQ-{request_id:06d} (revision {revision}) exists, but no event tells of it"

@@ -1,0 +1,227 @@
+"""Verifying the database: other code than writing, and pure. It hashes payloads and never trusts a stored hash.
+
+Takes rows, notes and keys, and returns a `Report`; `reading` fetches the rows. Exports and single events are verified
+in `verify_files`. What cannot be detected is listed in docs/audit-format.md.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from iamroles.audit import checkpoint, envelope, merkle
+from iamroles.audit.checkpoint import Checkpoint, VerifierKey
+from iamroles.audit.derive import contradiction, text_bytes
+from iamroles.audit.report import Report
+from iamroles.models import AuditEvent
+
+
+@dataclass(frozen=True)
+class SealedRow:
+    """A leaf with its event; `event` is None when there is no such row, `unreadable` when its columns are nonsense."""
+
+    seq: int
+    event_id: int
+    leaf: bytes
+    event: AuditEvent | None
+    unreadable: bool = False
+
+
+@dataclass(frozen=True)
+class StoredCheckpoint:
+    """A row of audit_checkpoint."""
+
+    size: int
+    root: bytes
+    note: str
+    signed_at: datetime
+
+
+@dataclass(frozen=True)
+class Trail:
+    """The rows of one consistent reading. `unsealed` says for each event without a leaf whether it waits."""
+
+    sealed: Iterable[SealedRow]
+    unsealed: Iterable[tuple[AuditEvent, bool]]
+    waiting_without_event: Sequence[int]
+    waiting_though_sealed: Sequence[int]
+    checkpoints: Sequence[StoredCheckpoint]
+    missing_triggers: Sequence[str]
+    wrong_states: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When the verification runs, and how long sealing and publishing may take before the tail counts as open."""
+
+    now: datetime
+    lag: timedelta = timedelta(seconds=30)
+
+
+def verify_database(
+    trail: Trail, *, keys: Sequence[VerifierKey], origin: str, kept: Sequence[str], limits: Limits
+) -> Report:
+    """Returns the report on the database held against `kept`, the notes that lie outside of it.
+
+    `kept` must have been read before `trail`: a newer note than the rows would look like a trail cut short.
+    """
+    report = Report("database", key_ids=tuple(key.key_id.hex() for key in keys))
+    outside = _read_notes(kept, keys, origin, report)
+    wanted = {size for size, _ in outside} | {stored.size for stored in trail.checkpoints}
+    roots, ids = _walk(trail.sealed, wanted, report)
+    _compare(outside, roots, ids, report)
+    _check_stored(trail.checkpoints, roots, keys, origin, report)
+    _check_tail(trail, report, limits)
+    _check_coverage(trail.checkpoints, outside, report, limits)
+    for name in trail.missing_triggers:
+        report.tampered(f"the trigger {name} is missing or disabled")
+    for text in trail.wrong_states:
+        report.tampered(text)
+    return report
+
+
+def _read_notes(
+    notes: Sequence[str], keys: Sequence[VerifierKey], origin: str, report: Report
+) -> list[tuple[int, bytes]]:
+    found: dict[int, bytes] = {}
+    for note in notes:
+        try:
+            said = checkpoint.verify(note, keys, origin=origin)
+        except checkpoint.UnknownKey:
+            report.cannot_tell("a checkpoint kept outside is signed by none of the known keys")
+        except checkpoint.BadNote as error:
+            report.tampered(f"a checkpoint kept outside is not genuine: {error}")
+        else:
+            if found.setdefault(said.size, said.root) != said.root:
+                report.tampered(f"two checkpoints of size {said.size} have different roots")
+    return sorted(found.items())
+
+
+def _walk(rows: Iterable[SealedRow], wanted: set[int], report: Report) -> tuple[dict[int, bytes], array[int]]:
+    """Hashes all sealed events in order; returns the roots at the wanted sizes and the event id of each seq."""
+    tree = merkle.Frontier()
+    roots = {0: merkle.EMPTY_ROOT}
+    ids = array("q")
+    for row in rows:
+        if row.seq != tree.size:
+            report.tampered("the leaf is missing", seq=tree.size)
+            break
+        ids.append(row.event_id)
+        tree.append(_rehash(row, report))
+        if tree.size in wanted:
+            roots[tree.size] = tree.root()
+    report.size, report.root = tree.size, tree.root()
+    return roots, ids
+
+
+def _rehash(row: SealedRow, report: Report) -> bytes:
+    """Returns the leaf that follows from the event's text; reports what in the rows contradicts it."""
+    name = _event(row.event_id)
+    if row.unreadable:
+        report.tampered("the columns of the event cannot be read", event=name, seq=row.seq)
+        return row.leaf
+    if row.event is None:
+        report.tampered("the event was deleted", event=name, seq=row.seq)
+        return row.leaf
+    problem = contradiction(row.event)
+    if problem:
+        report.tampered(problem, event=name, seq=row.seq)
+    leaf = envelope.leaf_hash(text_bytes(row.event))
+    if leaf != row.leaf and not problem:
+        report.tampered("the text does not have the hash that was sealed", event=name, seq=row.seq)
+    return leaf
+
+
+def _compare(
+    outside: Sequence[tuple[int, bytes]], roots: Mapping[int, bytes], ids: Sequence[int], report: Report
+) -> None:
+    """Holds the roots against what was kept outside; names the first stretch that differs."""
+    good = 0
+    for size, root in outside:
+        if size > report.size:
+            report.tampered(f"the trail ends at {report.size}, but a checkpoint kept outside covers {size} events")
+            break
+        if roots.get(size) != root:
+            last = _event(ids[size - 1])
+            if size - good == 1:
+                report.tampered(f"the text is not what was published at size {size}", event=last, seq=size - 1)
+            else:
+                report.tampered(
+                    f"{size - good} events up to {last} (seq {good} to {size - 1}) are not what was published at "
+                    f"size {size}"
+                )
+            break
+        good = size
+    report.covered = good
+
+
+def _check_stored(
+    stored: Sequence[StoredCheckpoint],
+    roots: Mapping[int, bytes],
+    keys: Sequence[VerifierKey],
+    origin: str,
+    report: Report,
+) -> None:
+    for row in sorted(stored, key=lambda row: row.size):
+        where = f"the stored checkpoint of size {row.size}"
+        try:
+            said = checkpoint.verify(row.note, keys, origin=origin)
+        except checkpoint.UnknownKey:
+            report.cannot_tell(f"{where} is signed by none of the known keys")
+            return
+        except checkpoint.BadNote as error:
+            report.tampered(f"{where} is not genuine: {error}")
+            return
+        if said != Checkpoint(origin, row.size, row.root):
+            report.tampered(f"{where} does not say what its columns say")
+            return
+        if row.size > report.size:
+            report.tampered(f"{where} covers more events than the {report.size} that are sealed")
+            return
+        if roots.get(row.size) != row.root:
+            report.tampered(f"the events do not give the root of {where}")
+            return
+
+
+def _check_tail(trail: Trail, report: Report, limits: Limits) -> None:
+    """Every event has either a leaf or a pending row, and waits no longer than the lag limit."""
+    oldest: datetime | None = None
+    for event, waits in trail.unsealed:
+        problem = contradiction(event)
+        if problem:
+            report.tampered(problem, event=_event(event.pk))
+        if not waits:
+            report.tampered("the event has no leaf and does not wait for one", event=_event(event.pk))
+            continue
+        report.waiting += 1
+        oldest = min(oldest, event.at) if oldest else event.at
+    for event_id in trail.waiting_without_event:
+        report.tampered("the event was deleted while it waited to be sealed", event=_event(event_id))
+    for event_id in trail.waiting_though_sealed:
+        report.tampered("the event waits to be sealed a second time", event=_event(event_id))
+    if oldest and limits.now - oldest > limits.lag:
+        report.cannot_tell(
+            f"{report.waiting} events are not sealed yet, the oldest since {envelope.write_time(oldest)}: they are not "
+            "covered by any checkpoint"
+        )
+
+
+def _check_coverage(
+    stored: Sequence[StoredCheckpoint], outside: Sequence[tuple[int, bytes]], report: Report, limits: Limits
+) -> None:
+    if not outside:
+        report.cannot_tell("no checkpoint is kept outside the database, so there is nothing to compare with")
+        return
+    sizes = {row.size for row in stored}
+    gone = [size for size, _ in outside if size not in sizes]
+    if gone:
+        report.tampered(f"the checkpoint of size {gone[0]} was published but is not stored any more")
+    open_since = [row.signed_at for row in stored if row.size > outside[-1][0]]
+    if open_since and limits.now - min(open_since) > limits.lag:
+        report.cannot_tell(f"the checkpoints after size {outside[-1][0]} were not published")
+
+
+def _event(event_id: int) -> str:
+    return f"EVT-{event_id:07d}"

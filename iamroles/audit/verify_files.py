@@ -1,0 +1,108 @@
+"""Verifying an export, a selection or one event against a checkpoint, without the database.
+
+Pure, and other code than the `verify.py` of the evidence bundle, which must give the same answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from iamroles.audit import checkpoint, envelope, merkle, proof
+from iamroles.audit.checkpoint import Checkpoint, VerifierKey
+from iamroles.audit.report import Report
+
+
+def verify_export(
+    lines: Iterable[bytes],
+    note: str,
+    *,
+    keys: Sequence[VerifierKey],
+    leaves: Sequence[bytes] | None = None,
+    older: str | None = None,
+) -> Report:
+    """Returns the report on a full export, whose line k (from 0) is the event of seq k, against a checkpoint.
+
+    `lines` come without their newline. `leaves` (FILE.leaves) serve to name the line; they are used only if they give
+    the signed root. `older` is a note that the verifier kept before.
+    """
+    report = Report("export", key_ids=tuple(key.key_id.hex() for key in keys))
+    said = _trusted(note, keys, report, "the checkpoint")
+    before = _trusted(older, keys, report, "the older checkpoint", said.origin if said else None) if older else None
+    wanted = {said.size if said else -1, before.size if before else -1}
+    tree, roots, found = merkle.Frontier(), {0: merkle.EMPTY_ROOT}, []
+    for line in lines:
+        leaf = envelope.leaf_hash(line)
+        found.append(leaf)
+        tree.append(leaf)
+        if tree.size in wanted:
+            roots[tree.size] = tree.root()
+    report.size, report.root = tree.size, tree.root()
+    if said is None:
+        return report
+    report.covered = min(said.size, tree.size)
+    if before is not None:
+        _compare_older(before, said, roots, report)
+    if tree.size < said.size:
+        report.tampered(f"the export has {tree.size} lines, but the checkpoint covers {said.size} events")
+    elif roots[said.size] != said.root:
+        report.covered = 0
+        differs = _first_difference(found, leaves, said)
+        if differs is None:
+            report.tampered(f"the first {said.size} lines do not give the signed root")
+        else:
+            report.tampered(f"line {differs + 1} is not the event that was sealed there", seq=differs)
+    if tree.size > said.size:
+        report.cannot_tell(f"{tree.size - said.size} lines after the size of the checkpoint are not covered")
+    return report
+
+
+def verify_proof(line: bytes, proof_text: str, *, keys: Sequence[VerifierKey]) -> Report:
+    """Returns the report on one event with its `.tlog-proof`."""
+    report = Report("event", key_ids=tuple(key.key_id.hex() for key in keys))
+    try:
+        index, hashes, note = proof.read(proof_text)
+    except ValueError as error:
+        report.cannot_tell(f"the proof cannot be read: {error}")
+        return report
+    said = _trusted(note, keys, report, "the checkpoint")
+    if said is None:
+        return report
+    report.size, report.root = said.size, said.root
+    try:
+        found = merkle.root_of_inclusion(envelope.leaf_hash(line), index, said.size, hashes)
+    except ValueError as error:
+        report.tampered(str(error), seq=index)
+        return report
+    if found != said.root:
+        report.tampered("the event with this proof does not give the signed root", seq=index)
+    else:
+        report.covered = 1
+    return report
+
+
+def _trusted(
+    note: str, keys: Sequence[VerifierKey], report: Report, name: str, origin: str | None = None
+) -> Checkpoint | None:
+    if origin is None and len({key.name for key in keys}) == 1:
+        origin = keys[0].name
+    try:
+        return checkpoint.verify(note, keys, origin=origin)
+    except checkpoint.UnknownKey:
+        report.cannot_tell(f"{name} is signed by none of the known keys")
+    except checkpoint.BadNote as error:
+        report.tampered(f"{name} is not genuine: {error}")
+    return None
+
+
+def _compare_older(before: Checkpoint, said: Checkpoint, roots: Mapping[int, bytes], report: Report) -> None:
+    if before.size > said.size:
+        report.tampered(f"the older checkpoint covers {before.size} events, the newer one only {said.size}")
+    elif before.size in roots and roots[before.size] != before.root:
+        report.tampered(f"the first {before.size} events are not what the older checkpoint covers")
+
+
+def _first_difference(found: Sequence[bytes], leaves: Sequence[bytes] | None, said: Checkpoint) -> int | None:
+    """Returns the first line that differs from `leaves`, or None when these do not give the signed root either."""
+    if leaves is None or len(leaves) < said.size or merkle.root(leaves[: said.size]) != said.root:
+        return None
+    return next(at for at in range(said.size) if found[at] != leaves[at])
