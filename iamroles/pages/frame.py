@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from iamroles import permissions
 from iamroles.models import Request, User
-from iamroles.rules import states
+from iamroles.rules import groups, states
 
 
 @dataclass(frozen=True)
@@ -32,15 +32,11 @@ def navigation_for(user: User) -> Navigation:
     )
 
 
-def waiting_for(user: User):  # type: ignore[no-untyped-def]
+def waiting_for(user: User) -> QuerySet[Request]:
     """Returns the requests in review that this person may still decide, by group, own requests excluded."""
     names = permissions.group_names(user)
     by_owner = Q(account__owner__name__in=names, revisions__proposal__adopts=True)
     rows = Request.objects.filter(state=states.IN_REVIEW).exclude(requester=user)
-    if permissions.groups.APPROVERS in names:
-        pass
-    elif permissions.groups.SECURITY in names:
-        rows = rows.filter(Q(risk="high") | by_owner)
-    else:
-        rows = rows.filter(by_owner)
+    if groups.APPROVERS not in names:
+        rows = rows.filter(Q(risk="high") | by_owner if groups.SECURITY in names else by_owner)
     return rows.exclude(decisions__approver=user, decisions__ended_by="").distinct()

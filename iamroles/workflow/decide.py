@@ -11,7 +11,7 @@ from django.conf import settings
 from iamroles import audit, canonical, doorbell, permissions, signing
 from iamroles.audit import Actor
 from iamroles.models import Decision, Proposal, Request, User
-from iamroles.rules import approval, states
+from iamroles.rules import approval, groups, states
 from iamroles.rules.approval import Requirement
 from iamroles.transitions import WrongState, move_request, subject_of
 from iamroles.workflow.verbs import Invalid, NotAllowed, SignInTooOld, StaleDigest, lock, require, verb
@@ -50,7 +50,7 @@ def decide(
             )
         raise WrongState(request.reference, decision, request.state)
     requirements = permissions.requirements_of(proposal)
-    allowed_groups = [r.group for r in requirements] or [approval.groups.APPROVERS]
+    allowed_groups = [r.group for r in requirements] or [groups.APPROVERS]
     require(permissions.may_decide(user, request, proposal.revision, allowed_groups))
     if seen_digest != proposal.digest:
         raise StaleDigest("This request changed after you opened it. Your decision was not recorded. See what changed.")

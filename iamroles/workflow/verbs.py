@@ -97,7 +97,7 @@ def verb(name: str) -> Callable[[Verb], Verb]:
 
 
 def _record_refusal(name: str, error: Refused | WrongState, arguments: dict[str, Any]) -> None:
-    request = Request.objects.filter(pk=arguments.get("request_id")).first()
+    request = Request.objects.filter(pk=arguments.get("request_id") or 0).first()
     code = error.code if isinstance(error, Refused) else "wrong_state"
     data: dict[str, object] = {"verb": name, "code": code}
     if "seen_digest" in arguments:
