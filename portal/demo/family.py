@@ -21,7 +21,9 @@ from portal.demo.places import ROOT
 from portal.demo.processes import Spec
 
 _PR_SET_PDEATHSIG = 1
-STOP_GRACE = 6.0
+# An idle Celery worker takes five seconds to end by itself.
+STOP_GRACE = 7.0
+ORPHAN_GRACE = 1.0
 RESTARTS = 5
 RESTARTS_WITHIN = 60.0
 
@@ -87,12 +89,14 @@ class Family:
             self._restarted_at[name] = [*recent, now]
             self._processes[name] = self._spawn(self._specs[name])
 
-    def stop(self) -> None:
-        """Ends everything: asks first, kills after `STOP_GRACE` seconds. A second call finds nothing to do."""
+    def stop(self, *, grace: float) -> None:
+        """Ends everything: asks first, kills after `grace` seconds. A second call finds nothing to do."""
         if self._pipe == -1:
             return
         groups = {process.pid for process in self._processes.values()}
-        end_groups_and_reap(groups, list(self._processes.values()))
+        end_groups_and_reap(groups, list(self._processes.values()), grace=grace)
+        for group in groups:
+            self._tell(f"-{group}")
         self._processes.clear()
         self._dismiss_guardian()
 
@@ -145,12 +149,12 @@ class Family:
         return f"The demo's {name} process {what}; see {log}.{said}"
 
 
-def end_groups_and_reap(groups: set[int], processes: list[subprocess.Popen[bytes]]) -> None:
+def end_groups_and_reap(groups: set[int], processes: list[subprocess.Popen[bytes]], *, grace: float) -> None:
     """Ends the groups like the guardian does, and collects the processes so that none stays as a zombie."""
     for group in groups:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(group, signal.SIGTERM)
-    give_up = time.monotonic() + STOP_GRACE
+    give_up = time.monotonic() + grace
     while any(process.poll() is None for process in processes) and time.monotonic() < give_up:
         time.sleep(0.05)
     end_groups(groups, grace=0)

@@ -2,7 +2,7 @@
 
 A process of its own, in a session of its own. It reads process group ids from a pipe whose other end only the
 supervisor holds: `+123` a group was started, `-123` it ended. When the pipe closes, every group still listed is asked
-to end and, two seconds later, ended. A pipe closes with its holder on every Unix, `kill -9` included. Standard library
+to end and, a second later, ended. A pipe closes with its holder on every Unix, `kill -9` included. Standard library
 only.
 """
 
@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Iterable
 
-GRACE = 2.0
+GRACE = 1.0
 
 
 def listed_groups(lines: Iterable[str]) -> set[int]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 
 from portal.demo import processes
-from portal.demo.family import Failed, Family
+from portal.demo.family import ORPHAN_GRACE, STOP_GRACE, Failed, Family
 from portal.demo.keys import create_keys
 from portal.demo.places import make_folders, var_folder
 from portal.demo.ports import PortTaken, free_port, require_free
@@ -58,11 +58,17 @@ class Supervisor:
         family.start(processes.web(place))
         family.run(processes.fill(place), wait=self._pause)
         self._wait_for("web", f"{place.url}{FIRST_PAGE}")
+        for name in ("worker", "tend"):
+            family.require_running(name)
         print(f"Roledesk is ready at {place.url}", flush=True)
         print(f"Stop it with Ctrl-C. Logs: {shown(place.var / 'logs')}", flush=True)
         while True:
             self._pause(0.3)
             family.restart_what_died(time.monotonic())
+
+    def is_orphaned(self) -> bool:
+        """Returns True once whoever started the demo is gone: nobody can press Ctrl-C any more."""
+        return os.getppid() != self._parent
 
     def _wait_for(self, name: str, url: str) -> None:
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -81,7 +87,7 @@ class Supervisor:
 
     def _pause(self, seconds: float = 0.05) -> None:
         time.sleep(seconds)
-        if self.stop_asked or os.getppid() != self._parent:
+        if self.stop_asked or self.is_orphaned():
             raise Stopped
 
 
@@ -152,12 +158,13 @@ def _supervise(supervisor: Supervisor) -> int:
     try:
         supervisor.run()
     except Stopped:
+        print("Stopping (the worker finishes what it has begun)", flush=True)
         return 0
     except Failed as reason:
         print(reason, file=sys.stderr)
         return 1
     finally:
-        supervisor.family.stop()
+        supervisor.family.stop(grace=ORPHAN_GRACE if supervisor.is_orphaned() else STOP_GRACE)
     return 0
 
 

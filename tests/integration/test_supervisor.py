@@ -126,7 +126,7 @@ class TestFamily:
         lock = RunningLock(var)
         family = Family(logs=var / "logs", lock_descriptor=lock.take("http://127.0.0.1:1/"))
         yield family
-        family.stop()
+        family.stop(grace=1)
         lock.release()
 
     def spec(self, token: str, source: str = PARENT_OF_ONE) -> Spec:
@@ -135,7 +135,7 @@ class TestFamily:
     def test_stop_ends_what_ignores_requests_too(self, family: Family, token: str) -> None:
         family.start(self.spec(token))
         wait_for_count(token, 2)
-        family.stop()
+        family.stop(grace=1)
         assert processes_with(token) == set()
 
     def test_starts_again_what_died_and_ends_its_leftovers(self, family: Family, token: str) -> None:
