@@ -1,0 +1,207 @@
+"""The claim on an approved request: lease, proof from the stored rows, and what changed around it since the approval.
+
+It ends in a journal to go on with, or leaves the request where it belongs: in review, stopped as invalid, or untouched.
+"""
+
+from __future__ import annotations
+
+import secrets
+
+import structlog
+from django.db import transaction
+
+from iamroles import audit, canonical
+from iamroles.engine import journal, lease, observe, proof
+from iamroles.engine.explain import Difference
+from iamroles.engine.journal import Journal
+from iamroles.engine.lease import Held
+from iamroles.engine.proof import NotEnough, NotWhatWasApproved, Proved
+from iamroles.engine.tools import Tools
+from iamroles.models import Proposal, Request, Revision, Run
+from iamroles.proposal.propose import Stored, read
+from iamroles.rules import states
+from iamroles.transitions import WrongState, move_request, move_run, subject_of, void_decisions
+
+_log = structlog.get_logger(__name__)
+
+
+class NothingToDo(Exception):
+    """The request is not due, not approved, busy, or went elsewhere; the text says which."""
+
+
+def due_request(request_id: int, tools: Tools) -> tuple[Request, Proposal, Run | None]:
+    """Returns an approved request with its proposal and latest run of it. Raises NothingToDo unless it is due."""
+    rows = Request.objects.select_related("account__owner", "team", "requester")
+    request = rows.filter(pk=request_id, state=states.APPROVED).first()
+    proposal = request.current_proposal() if request else None
+    if request is None or proposal is None:
+        raise NothingToDo("not_approved")
+    run = Run.objects.filter(proposal=proposal).select_related("request").order_by("-number").first()
+    if run is None:
+        return request, proposal, None
+    if run.state in (states.STOPPED, states.DONE):
+        raise NothingToDo(run.state)
+    if run.state == states.WAITING and run.next_run_at is not None and run.next_run_at > tools.now():
+        raise NothingToDo("waiting")
+    return request, proposal, run
+
+
+def claim(*, request_id: int, tools: Tools) -> tuple[Journal, Proved]:
+    """Returns the journal of a run that is going, and what it applies. Raises NothingToDo."""
+    request, proposal, _ = due_request(request_id, tools)
+    if request.account is None:
+        raise NothingToDo("no_account")
+    try:
+        held = lease.take(request.account, _resources(proposal), f"{tools.worker}:{secrets.token_hex(6)}", tools)
+    except lease.LeaseBusy as busy:
+        raise NothingToDo("busy") from busy
+    try:
+        return _under_lease(request_id, held, tools)
+    except (NothingToDo, WrongState, lease.FencedOut):
+        lease.release(held)
+        raise
+
+
+def _resources(proposal: Proposal) -> tuple[str, ...]:
+    """The role first: its fence is the run's. Read without proof, for the lease alone; the proof comes under it."""
+    try:
+        stored = read(proposal.canonical)
+    except (ValueError, KeyError, TypeError):
+        return (f"proposal {proposal.pk}",)
+    return (stored.base.role_arn, *sorted(stored.target.policies))
+
+
+def _under_lease(request_id: int, held: Held, tools: Tools) -> tuple[Journal, Proved]:
+    # Again under the lease: between the first look and the lease another worker may have finished.
+    request, proposal, run = due_request(request_id, tools)
+    try:
+        proved = proof.prove(request, proposal)
+    except NotWhatWasApproved as error:
+        _stop_as_invalid(request, proposal, run, held, error, tools)
+        raise NothingToDo("invalid") from error
+    except NotEnough as error:
+        if run is not None and request.begun():
+            _log.warning("approvals_changed_after_begin", request=request.reference, cause=error.cause)
+            _stop_begun(request, run, held, error.cause, tools)
+        else:
+            reopen(request, error.cause, [], tools, run=run)
+        raise NothingToDo("in_review") from error
+    if run is None and proved.expires_at <= tools.now():
+        raise NothingToDo("expired")
+    plan = proved.stored.plan
+    if run is None:
+        return journal.begin(request, proposal, plan, held, tools), proved
+    return journal.resume(run, plan, held, tools), proved
+
+
+def _stop_as_invalid(
+    request: Request, proposal: Proposal, run: Run | None, held: Held, error: NotWhatWasApproved, tools: Tools
+) -> None:
+    _log.error("not_what_was_approved", request=request.reference, what=error.what, alarm=True)
+    data: dict[str, object] = {"approved_digest": error.approved, "recomputed_digest": error.recomputed}
+    detail = {"code": f"invalid_{error.what}", "what": error.what, **data}
+    going = journal.begin(request, proposal, (), held, tools) if run is None else journal.resume(run, (), held, tools)
+    journal.stop(going, "invalid", data, detail, hold=False)
+
+
+def _stop_begun(request: Request, run: Run, held: Held, cause: str, tools: Tools) -> None:
+    going = journal.resume(run, (), held, tools)
+    stored = read(run.proposal.canonical)
+    stop_conflict(going, stored, [], {"code": cause}, live=None)
+
+
+def stop_conflict(
+    going: Journal,
+    stored: Stored,
+    differences: list[Difference],
+    detail: dict[str, object],
+    *,
+    live: dict[str, object] | None,
+    hold: bool = False,
+) -> None:
+    """Stops a run as conflict with base, target and live for the page."""
+    data: dict[str, object] = {
+        "base_digest": canonical.digest(stored.base.as_mapping()),
+        "target_digest": canonical.digest(stored.target.as_mapping()),
+        "live_digest": canonical.digest(live) if live is not None else "",
+    }
+    shown = {**data, "live": live, "differences": [found.as_mapping() for found in differences], **detail}
+    journal.stop(going, "conflict", data, shown, hold=hold)
+
+
+def reopen(
+    request: Request, cause: str, differences: list[Difference], tools: Tools, *, run: Run | None, anew: bool = False
+) -> None:
+    """Returns an approved request to review. `anew` makes a new revision from the same facts over a fresh look.
+
+    Raises AwsError from that look, and WrongState.
+    """
+    now = tools.now()
+    revision = Revision.objects.get(request=request, number=request.revision_number)
+    seen = observe.see(request, revision, tools, number=revision.number + 1) if anew else None
+    fields: dict[str, object] = {"approved_at": None, "next_try_at": None}
+    with transaction.atomic():
+        if run is not None:
+            stored = read(run.proposal.canonical)
+            _close_unbegun(run, stored, cause, tools)
+        if seen is not None:
+            fields |= _next_revision(request, revision, seen, cause, tools)
+        data: dict[str, object] = {
+            "revision": revision.number,
+            "cause": cause,
+            "differences": [found.part for found in differences],
+        }
+        move_request(request, "reopen", event="request.reopened", actor=tools.actor, at=now, data=data, fields=fields)
+
+
+def _close_unbegun(run: Run, stored: Stored, cause: str, tools: Tools) -> None:
+    data: dict[str, object] = {
+        "run": journal.number_of(run),
+        "reason": "conflict",
+        "base_digest": canonical.digest(stored.base.as_mapping()),
+        "target_digest": canonical.digest(stored.target.as_mapping()),
+        "live_digest": "",
+    }
+    move_run(
+        run,
+        "stop",
+        event="run.stopped",
+        actor=tools.actor,
+        at=tools.now(),
+        data=data,
+        outcome="failed",
+        code=cause,
+        fields={"stop_reason": "conflict", "detail": {**run.detail, "code": cause}, "next_run_at": None},
+    )
+
+
+def _next_revision(
+    request: Request, before: Revision, seen: observe.Seen, cause: str, tools: Tools
+) -> dict[str, object]:
+    void_decisions(request, cause=cause, actor=tools.actor, at=seen.at)
+    revision = Revision.objects.create(
+        request=request,
+        number=before.number + 1,
+        facts=before.facts,
+        desired_digest=before.desired_digest,
+        reason=before.reason,
+        cause=cause[:40],
+        created_by=before.created_by,
+        created_at=seen.at,
+    )
+    observe.store_proposal(revision, seen)
+    previous = Proposal.objects.get(revision=before)
+    for event, data in (
+        ("revision.created", {"revision": revision.number, "cause": cause, "previous_digest": previous.digest}),
+        ("revision.proposed", observe.proposed_data(seen, revision.number)),
+    ):
+        audit.record(
+            event,
+            actor=tools.actor,
+            subject=subject_of(request),
+            at=seen.at,
+            request=request.reference,
+            revision=revision.number,
+            data=data,
+        )
+    return {"revision_number": revision.number, "risk": seen.made.risk, "title": seen.made.title}

@@ -1,0 +1,162 @@
+"""Is what AWS shows explainable by our own plan? Pure: states go in, differences come out.
+
+Before the first call everything must read as base (or as target); after it each part on its own must be one of the two.
+Whatever else is somebody else's change, and a conflict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from iamroles.blueprints.state import RoleState, State
+from iamroles.iam import documents
+from iamroles.proposal.calls import Call
+from iamroles.proposal.propose import Stored
+
+_DOCUMENTS = ("AssumeRolePolicyDocument", "PolicyDocument")
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One part that reads neither as base nor as target; None means absent."""
+
+    part: str
+    base: str | None
+    target: str | None
+    live: str | None
+
+    def as_mapping(self) -> dict[str, str | None]:
+        """Returns the JSON-able form that a stopped run shows."""
+        return {"part": self.part, "base": self.base, "target": self.target, "live": self.live}
+
+
+def fit(observed: State, stored: Stored) -> State:
+    """Returns the observed state with every tag that the plan does not name read as the target has it.
+
+    A cost tool's tag stops nothing, nor does our own nonce.
+    """
+    if observed.role is None or stored.target.role is None:
+        return observed
+    target = stored.target.role.tags
+    base = stored.base.role.tags if stored.base.role else {}
+    desired = (stored.body["desired"]["role"] or {}).get("tags", {})
+    named = {key for key in base.keys() | target.keys() if base.get(key) != target.get(key)} | set(desired)
+    tags = {key: value for key, value in target.items() if key not in named}
+    tags |= {key: observed.role.tags[key] for key in named if key in observed.role.tags}
+    return replace(observed, role=replace(observed.role, tags=tags))
+
+
+def parts(state: State) -> dict[str, str]:
+    """Returns every comparable part of a state by name; what is absent is not there."""
+    found: dict[str, str] = {}
+    if state.role is not None:
+        found |= _role_parts(state.role)
+    for arn, policy in state.policies.items():
+        if policy is not None:
+            found[f"policy {arn}"] = "there"
+            found[f"document {arn}"] = documents.canonical(policy.document).decode()
+    return found
+
+
+def _role_parts(role: RoleState) -> dict[str, str]:
+    return {
+        "role": "there",
+        "trust": documents.canonical(role.trust).decode(),
+        "description": role.description,
+        "max_session": str(role.max_session),
+        "boundary": role.boundary or "none",
+        **{f"tag {key}": value for key, value in role.tags.items()},
+        **{f"attached {arn}": "there" for arn in role.attached},
+        **{f"inline {name}": documents.canonical(document).decode() for name, document in role.inline.items()},
+    }
+
+
+def unexplained(observed: State, stored: Stored, made: Mapping[str, str], *, begun: bool) -> list[Difference]:
+    """Returns what neither base nor target explains; an empty list means explainable. `observed` went through `fit`.
+
+    `made` maps ARNs that our own calls created to the ids AWS gave them.
+    """
+    base, target, live = parts(stored.base), parts(stored.target), parts(observed)
+    found = _strangers(observed, stored, made)
+    if not begun and live in (base, target):
+        return found
+    for part in sorted(base.keys() | target.keys() | live.keys()):
+        value = live.get(part)
+        if value != base.get(part) and (not begun or value != target.get(part)):
+            found.append(Difference(part, base.get(part), target.get(part), value))
+    return found
+
+
+def _strangers(observed: State, stored: Stored, made: Mapping[str, str]) -> list[Difference]:
+    """Things of the right name that are not the ones of the base, nor made by us."""
+    found = []
+    if observed.role is not None:
+        expected = stored.base.role.role_id if stored.base.role else made.get(observed.role_arn)
+        if observed.role.role_id != expected:
+            found.append(Difference("role id", expected, expected, observed.role.role_id))
+    for arn, policy in observed.policies.items():
+        if policy is not None and stored.base.policies.get(arn) is None and arn not in made:
+            found.append(Difference(f"policy {arn}", None, "made by us", "made by others"))
+    return found
+
+
+def foreign_users(observed: State, stored: Stored) -> list[Difference]:
+    """Returns the users of policies that the plan changes which were not there when it was approved."""
+    found = []
+    for arn, target in stored.target.policies.items():
+        base, live = stored.base.policies.get(arn), observed.policies.get(arn)
+        if base is None or live is None or (target and documents.equal(base.document, target.document)):
+            continue
+        strangers = live.users - base.users - {stored.base.role_arn}
+        found += [Difference(f"user of {arn}", None, None, stranger) for stranger in sorted(strangers)]
+    return found
+
+
+def changed_dependencies(
+    before: Mapping[str, Mapping[str, Any]], after: Mapping[str, Mapping[str, Any]]
+) -> list[Difference]:
+    """Returns the dependencies of the stored proposal that read otherwise now. The same document under a new version
+    number changes nothing.
+    """
+    found = []
+    for kind, wanted in sorted(before.items()):
+        for arn, value in sorted(wanted.items()):
+            now = after.get(kind, {}).get(arn, {})
+            keys = ("document",) if kind == "managed_policies" else ("role_id", "trust")
+            found += [
+                Difference(f"{kind} {arn} {key}", value.get(key), value.get(key), now.get(key))
+                for key in keys
+                if value.get(key) != now.get(key)
+            ]
+    return found
+
+
+def _meaning(call: Call) -> dict[str, Any]:
+    value = dict(call.arguments)
+    for name in _DOCUMENTS:
+        if name in value:
+            kind: Any = "trust" if call.api in ("CreateRole", "UpdateAssumeRolePolicy") else "identity"
+            value[name] = documents.canonical(documents.parse(value[name], kind=kind))
+    if "Tags" in value:
+        value["Tags"] = {tag["Key"]: tag["Value"] for tag in value["Tags"]}
+    return value
+
+
+def is_planned(call: Call, planned: Call) -> bool:
+    """Returns True when `call`, derived from the live state, is the planned one: by meaning, not by spelling.
+
+    A part of a planned TagRole is planned too.
+    """
+    if (call.api, call.resource) != (planned.api, planned.resource):
+        return False
+    mine, theirs = _meaning(call), _meaning(planned)
+    if call.api == "TagRole":
+        return bool(mine["Tags"].items() <= theirs["Tags"].items())
+    return mine == theirs
+
+
+def find_planned(call: Call, plan: Iterable[Call]) -> Call | None:
+    """Returns the planned call that `call` is, or None when the plan does not hold it."""
+    return next((planned for planned in plan if is_planned(call, planned)), None)

@@ -1,0 +1,76 @@
+"""The good end of a run: AWS read equal to the target twice, so run and request close and the inventory remembers."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db import transaction
+
+from iamroles import audit, canonical
+from iamroles.audit import Subject
+from iamroles.blueprints.state import RoleState, State
+from iamroles.engine import lease
+from iamroles.engine.journal import Journal, number_of
+from iamroles.engine.proof import Proved
+from iamroles.models import ManagedRole, Request
+from iamroles.transitions import move_request, move_run
+
+
+def finish(journal: Journal, proved: Proved, observed: State) -> None:
+    """Closes the run as done and the request as applied, in one transaction. Raises FencedOut or WrongState."""
+    now = journal.tools.now()
+    target = proved.stored.target
+    data: dict[str, object] = {
+        "run": number_of(journal.run),
+        "target_digest": canonical.digest(target.as_mapping()),
+        "read_digest": canonical.digest(observed.as_mapping()),
+    }
+    with transaction.atomic():
+        lease.require_ours(journal.held)
+        request = Request.objects.select_related("account", "team").get(pk=journal.run.request_id)
+        move_run(journal.run, "finish", event="run.verified", actor=journal.tools.actor, at=now, data=data)
+        move_request(
+            request,
+            "finish",
+            event="request.applied",
+            actor=journal.tools.actor,
+            at=now,
+            data=data,
+            fields={"outcome": "applied", "next_try_at": None},
+        )
+        _remember(journal, request, proved, observed.role, now)
+        lease.release(journal.held)
+
+
+def _remember(journal: Journal, request: Request, proved: Proved, role: RoleState | None, now: datetime) -> None:
+    rows = ManagedRole.objects.filter(account=request.account)
+    if role is None:
+        name = proved.stored.base.role_arn.rsplit("/", 1)[-1]
+        rows.filter(name_folded=name.lower()).delete()
+        return
+    if request.account is None or request.team is None or role.role_id is None:
+        raise ValueError(f"{request.reference} was applied without AWS account, team or RoleId.")
+    desired = canonical.dumps(proved.stored.target.as_mapping()).decode()
+    values = {
+        "team": request.team,
+        "arn": role.arn,
+        "role_id": role.role_id,
+        "desired": desired,
+        "request": request,
+        "verified_at": now,
+    }
+    ManagedRole.objects.update_or_create(
+        account=request.account,
+        name_folded=role.name.lower(),
+        defaults=values,
+        create_defaults={**values, "since": now},
+    )
+    if proved.stored.body["adopts"]:
+        audit.record(
+            "inventory.adopted",
+            actor=journal.tools.actor,
+            subject=Subject("role", role.arn, role.name),
+            at=now,
+            request=request.reference,
+            data={"resource": role.arn, "document_digest": canonical.digest(role.as_mapping())},
+        )

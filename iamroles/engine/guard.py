@@ -1,0 +1,60 @@
+"""The last check before each write, in the transaction that journals its intent: if it fails, no call is made.
+
+The write budget is read from the journal itself, so that all workers share it and nothing has to be kept beside it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from iamroles.aws.gateway import THROTTLES
+from iamroles.engine import lease
+from iamroles.engine.journal import Journal
+from iamroles.engine.lease import FencedOut
+from iamroles.engine.tools import Limits
+from iamroles.models import AwsAccount, Request, Run, Step
+from iamroles.rules import states
+
+_THROTTLED_FOR = timedelta(seconds=60)
+
+
+class Later(Exception):
+    """The account's write budget is used up for the moment; look again in `seconds`."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        super().__init__(f"{seconds} s")
+
+
+class TooLate(Exception):
+    """The session's deadline is too near to send another call."""
+
+
+class Paused(Exception):
+    """An operator paused the AWS account."""
+
+
+def check(journal: Journal, aws_now: datetime, now: datetime, limits: Limits) -> None:
+    """Raises FencedOut, Paused, TooLate or Later; returns when exactly this call may be made now."""
+    account = AwsAccount.objects.select_for_update().get(pk=journal.held.account.pk)
+    lease.require_ours(journal.held)
+    run = Run.objects.filter(pk=journal.run.pk, state=states.GOING, version=journal.run.version)
+    request = Request.objects.filter(pk=journal.run.request_id, state=states.APPROVED)
+    if not run.exists() or not request.exists():
+        raise FencedOut(journal.held.fence)
+    if account.paused_at is not None:
+        raise Paused
+    if (journal.held.hard_until - aws_now).total_seconds() < limits.send_over:
+        raise TooLate
+    _check_budget(account, now, limits.writes_per_second)
+
+
+def _check_budget(account: AwsAccount, now: datetime, rate: float) -> None:
+    """A throttling answer of the last minute halves the rate (APPLY.md part 4)."""
+    steps = Step.objects.filter(run__request__account=account)
+    if steps.filter(code__in=THROTTLES, ended_at__gt=now - _THROTTLED_FOR).exists():
+        rate /= 2
+    window = timedelta(seconds=max(1.0, 1 / rate))
+    most = max(1, int(rate))
+    if steps.filter(started_at__gt=now - window).count() >= most:
+        raise Later(min(0.25, window.total_seconds() / 4))

@@ -1,0 +1,252 @@
+"""Observing: looks at AWS for a submitted request, makes the proposal, and moves the request to review or closes it.
+
+Also answers "Check a role" orders. A look that fails changes no state: code, tries and the next try are stored.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from django.db import transaction
+
+from iamroles import audit, canonical
+from iamroles.aws.gateway import AwsError, WrongAccount
+from iamroles.blueprints import facts as facts_module
+from iamroles.blueprints.facts import Facts
+from iamroles.blueprints.state import State
+from iamroles.engine.look import look_for
+from iamroles.engine.tools import Tools
+from iamroles.models import ManagedRole, ObservationOrder, Proposal, Request, Revision
+from iamroles.proposal import propose
+from iamroles.proposal.context import Context
+from iamroles.proposal.propose import Envelope
+from iamroles.proposal.propose import Proposal as Made
+from iamroles.rules import states
+from iamroles.rules.approval import STARTING_RULES
+from iamroles.transitions import WrongState, move_request, subject_of
+
+_log = structlog.get_logger(__name__)
+_HELD = timedelta(seconds=60)  # how long a look may take before the sweep rings again
+ORDER_TRIES = 3  # somebody waits in front of the page
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One look for one revision, and the proposal that follows from it."""
+
+    facts: Facts
+    base: State
+    context: Context
+    made: Made
+    at: datetime
+    expires_at: datetime
+
+
+def observe(*, request_id: int, tools: Tools) -> str:
+    """Observes one submitted request that is due. Returns the state it is in then, or "not_due".
+
+    Never raises for what AWS answers; a foreign, old or unknown id is "not_due".
+    """
+    now = tools.now()
+    rows = Request.objects.filter(pk=request_id, state=states.SUBMITTED, next_try_at__lte=now)
+    if not rows.update(next_try_at=now + _HELD):
+        return "not_due"
+    request = Request.objects.select_related("account__owner", "team", "requester").get(pk=request_id)
+    try:
+        seen = see(request, _revision(request), tools)
+    except (AwsError, WrongAccount) as error:
+        code = error.code if isinstance(error, AwsError) else "WrongAccount"
+        _log.warning("observation_failed", request=request.reference, code=code)
+        return _put_off(request, code, tools)
+    try:
+        return _store(request, seen, tools)
+    except WrongState as error:
+        _log.info("observation_overtaken", request=request.reference, reason=str(error))
+        return "not_due"
+
+
+def _revision(request: Request) -> Revision:
+    return Revision.objects.select_related("created_by").get(request=request, number=request.revision_number)
+
+
+def see(request: Request, revision: Revision, tools: Tools, *, number: int | None = None) -> Seen:
+    """Looks at AWS for a revision and returns the proposal, for the revision `number` if given. Raises AwsError."""
+    account = request.account
+    if account is None:
+        raise ValueError(f"{request.reference} names no AWS account.")
+    facts = facts_module.read(revision.facts)
+    gateway = tools.sessions.reading(tools.portal(account), request.reference)
+    base, context = look_for(gateway, facts)
+    at = tools.now()
+    expires_at = (at + timedelta(days=STARTING_RULES["life_days"])).replace(microsecond=0)
+    envelope = Envelope(
+        request=request.reference,
+        revision=number or revision.number,
+        requester=str(request.requester_id),
+        owner_group=account.owner.name,
+        expires_at=f"{expires_at:%Y-%m-%dT%H:%M:%SZ}",
+        managed_here=_managed_here(request, base),
+        rules=STARTING_RULES,
+    )
+    made = propose(facts=facts, base=base, context=context, envelope=envelope)
+    return Seen(facts=facts, base=base, context=context, made=made, at=at, expires_at=expires_at)
+
+
+def _managed_here(request: Request, base: State) -> bool:
+    if base.role is None:
+        return False
+    rows = ManagedRole.objects.filter(account=request.account, team=request.team, role_id=base.role.role_id)
+    return rows.exists()
+
+
+def _put_off(request: Request, code: str, tools: Tools) -> str:
+    now = tools.now()
+    tries = request.tries + 1
+    retry_at = now + tools.backoff(tries) if tries < tools.limits.tries else None
+    rows = Request.objects.filter(pk=request.pk, state=states.SUBMITTED, version=request.version)
+    with transaction.atomic():
+        if rows.update(tries=tries, next_try_at=retry_at, last_code=code):
+            audit.record(
+                "observation.failed",
+                actor=tools.actor,
+                subject=subject_of(request),
+                at=now,
+                request=request.reference,
+                revision=request.revision_number,
+                outcome="failed",
+                code=code,
+                data={"code": code, "retry_at": retry_at.isoformat() if retry_at else None},
+            )
+    return states.SUBMITTED
+
+
+def _store(request: Request, seen: Seen, tools: Tools) -> str:
+    fields = {
+        "risk": seen.made.risk,
+        "title": seen.made.title,
+        "next_try_at": None,
+        "tries": 0,
+        "last_code": "",
+    }
+    revision = _revision(request)
+    with transaction.atomic():
+        record_observed(request, seen, revision.number, tools)
+        store_proposal(revision, seen)
+        if seen.made.already_right:
+            data: dict[str, object] = {
+                "revision": revision.number,
+                "base_digest": canonical.digest(seen.base.as_mapping()),
+                "target_digest": canonical.digest(seen.made.target.state.as_mapping()),
+            }
+            event, verb = "request.found_right", "find_right"
+            fields["outcome"] = "already_right"
+        else:
+            event, verb, data = "revision.proposed", "propose", proposed_data(seen, revision.number)
+        move_request(request, verb, event=event, actor=tools.actor, at=seen.at, data=data, fields=fields)
+    return request.state
+
+
+def record_observed(request: Request, seen: Seen, number: int, tools: Tools) -> None:
+    """Records what was looked at. Inside the caller's transaction."""
+    audit.record(
+        "base.observed",
+        actor=tools.actor,
+        subject=subject_of(request),
+        at=seen.at,
+        request=request.reference,
+        revision=number,
+        data={
+            "revision": number,
+            "base_digest": canonical.digest(seen.base.as_mapping()),
+            "role_id": seen.base.role.role_id if seen.base.role else None,
+            "resources": sorted({seen.base.role_arn, *seen.base.policies}),
+        },
+    )
+
+
+def store_proposal(revision: Revision, seen: Seen) -> Proposal:
+    """Inserts the proposal's row."""
+    return Proposal.objects.create(
+        revision=revision,
+        canonical=seen.made.canonical,
+        digest=seen.made.digest,
+        risk=seen.made.risk,
+        adopts=seen.made.adopts,
+        findings=[finding.as_mapping() for finding in seen.made.findings],
+        sentences=list(seen.made.sentences),
+        requirements=[requirement.as_mapping() for requirement in seen.made.requirements],
+        observed_at=seen.at,
+        expires_at=seen.expires_at,
+    )
+
+
+def proposed_data(seen: Seen, number: int) -> dict[str, object]:
+    """Returns the data of `revision.proposed`: digests only, the documents stay in the revision."""
+    made = seen.made
+    return {
+        "revision": number,
+        "proposal_digest": made.digest,
+        "base_digest": canonical.digest(seen.base.as_mapping()),
+        "target_digest": canonical.digest(made.target.state.as_mapping()),
+        "desired_digest": made.desired.digest(),
+        "plan_digest": canonical.digest([call.as_mapping() for call in made.plan]),
+        "dependencies_digest": canonical.digest(seen.context.dependencies()),
+        "findings": sorted({finding.id for finding in made.findings}),
+        "rule_digests": {"approval": canonical.digest(dict(STARTING_RULES))},
+        "approvals_needed": [requirement.as_mapping() for requirement in made.requirements],
+        "expires_at": f"{seen.expires_at:%Y-%m-%dT%H:%M:%SZ}",
+    }
+
+
+def answer_order(*, order_id: int, tools: Tools) -> str:
+    """Answers one "Check a role" order that is due: "right", "missing", "different", "failed" or "not_due"."""
+    now = tools.now()
+    rows = ObservationOrder.objects.filter(pk=order_id, answered_at=None, next_try_at__lte=now)
+    if not rows.update(next_try_at=now + _HELD):
+        return "not_due"
+    order = ObservationOrder.objects.select_related("account__owner").get(pk=order_id)
+    try:
+        result = _check(order, tools)
+    except (AwsError, WrongAccount) as error:
+        code = error.code if isinstance(error, AwsError) else "WrongAccount"
+        tries = order.tries + 1
+        last = tries >= ORDER_TRIES
+        ObservationOrder.objects.filter(pk=order_id, answered_at=None).update(
+            tries=tries,
+            next_try_at=None if last else now + tools.backoff(0),
+            answered_at=tools.now() if last else None,
+            result={"error": code},
+        )
+        return "failed"
+    ObservationOrder.objects.filter(pk=order_id, answered_at=None).update(
+        answered_at=tools.now(), next_try_at=None, result=result
+    )
+    return str(result["state"])
+
+
+def _check(order: ObservationOrder, tools: Tools) -> dict[str, Any]:
+    facts = facts_module.read(order.facts)
+    gateway = tools.sessions.reading(tools.portal(order.account), f"CHECK-{order.pk}")
+    base, context = look_for(gateway, facts)
+    at = tools.now()
+    envelope = Envelope(
+        request=f"CHECK-{order.pk}",
+        revision=0,
+        requester=str(order.ordered_by_id),
+        owner_group=order.account.owner.name,
+        expires_at=f"{at:%Y-%m-%dT%H:%M:%SZ}",
+        managed_here=True,
+        rules=STARTING_RULES,
+    )
+    made = propose(facts=facts, base=base, context=context, envelope=envelope)
+    verdict = "missing" if base.role is None else "right" if made.already_right else "different"
+    return {
+        "state": verdict,
+        "role": base.role.as_mapping() if base.role else None,
+        "sentences": list(made.sentences),
+        "missing": [call.api for call in made.plan],
+        "observed_at": at.isoformat(),
+    }

@@ -1,0 +1,112 @@
+"""May this be applied? Recomputed from the stored rows alone at each claim: digest, signatures, quorum of today.
+
+Nothing that a column says beside the digested text is believed. No AWS call is made here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from iamroles import canonical, permissions, signing
+from iamroles.blueprints import build_desired
+from iamroles.blueprints import facts as facts_module
+from iamroles.models import Decision, Proposal, Request
+from iamroles.proposal.propose import Stored, digest_of, read
+from iamroles.rules import approval
+from iamroles.rules.approval import STARTING_RULES
+
+
+class NotWhatWasApproved(Exception):
+    """A stored row is not what the approvers saw or signed: never applied, alarm."""
+
+    def __init__(self, what: str, approved: str, recomputed: str) -> None:
+        self.what, self.approved, self.recomputed = what, approved, recomputed
+        super().__init__(what)
+
+
+class NotEnough(Exception):
+    """The approvals do not suffice today; `cause` is for the event."""
+
+    def __init__(self, cause: str) -> None:
+        self.cause = cause
+        super().__init__(cause)
+
+
+@dataclass(frozen=True)
+class Proved:
+    """A proposal that may be applied, read from its text, and who vouched for it (an opaque id for SourceIdentity)."""
+
+    proposal: Proposal
+    stored: Stored
+    identity: str
+    expires_at: datetime
+
+
+def prove(request: Request, proposal: Proposal) -> Proved:
+    """Returns the proposal as its own bytes have it. Raises NotWhatWasApproved or NotEnough."""
+    recomputed = digest_of(proposal.canonical)
+    if recomputed != proposal.digest:
+        raise NotWhatWasApproved("proposal", proposal.digest, recomputed)
+    try:
+        stored = read(proposal.canonical)
+    except (ValueError, KeyError, TypeError) as error:
+        raise NotWhatWasApproved("proposal_text", proposal.digest, recomputed) from error
+    _require_same_envelope(request, proposal, stored)
+    approvals = _require_signatures(proposal, recomputed)
+    _require_quorum(request, proposal, stored)
+    identity = f"approver-{approvals[0].approver_id}"
+    if len(approvals) > 1:
+        identity = "approvals-" + canonical.digest(sorted(row.signature for row in approvals))[:32]
+    expires_at = datetime.fromisoformat(str(stored.body["expires_at"]))
+    return Proved(proposal=proposal, stored=stored, identity=identity, expires_at=expires_at)
+
+
+def _require_same_envelope(request: Request, proposal: Proposal, stored: Stored) -> None:
+    account = request.account
+    rows = {
+        "request": request.reference,
+        "revision": proposal.revision.number,
+        "requester": str(request.requester_id),
+        "account": account.number if account else None,
+        "partition": account.partition if account else None,
+    }
+    for name, value in rows.items():
+        if stored.body[name] != value:
+            raise NotWhatWasApproved(name, proposal.digest, canonical.digest(value))
+    try:
+        desired = build_desired(facts_module.read(proposal.revision.facts))
+    except ValueError as error:
+        raise NotWhatWasApproved("facts", proposal.digest, "") from error
+    digests = {desired.digest(), proposal.revision.desired_digest, canonical.digest(stored.body["desired"])}
+    if len(digests) != 1:
+        raise NotWhatWasApproved("facts", canonical.digest(stored.body["desired"]), desired.digest())
+
+
+def _require_signatures(proposal: Proposal, recomputed: str) -> list[Decision]:
+    rows = Decision.objects.filter(revision=proposal.revision, decision="approve", ended_by="")
+    approvals = list(rows.select_related("request", "revision", "approver").order_by("pk"))
+    for row in approvals:
+        if row.proposal_digest != recomputed:
+            raise NotWhatWasApproved("approval", row.proposal_digest, recomputed)
+        if not signing.verify(signing.approval_payload(row), key=row.key_id, signature=row.signature):
+            raise NotWhatWasApproved("signature", row.proposal_digest, recomputed)
+    if not approvals:
+        raise NotEnough("no_approval")
+    return approvals
+
+
+def _require_quorum(request: Request, proposal: Proposal, stored: Stored) -> None:
+    """What is needed follows from the digested text and today's rule, not from the columns beside it."""
+    if stored.body["rules_digest"] != canonical.digest(STARTING_RULES):
+        raise NotEnough("rule_changed")
+    if request.account is None or stored.body["owner_group"] != request.account.owner.name:
+        raise NotEnough("owner_changed")
+    needed = approval.requirements_for(
+        risk=stored.body["risk"],
+        adopts=stored.body["adopts"],
+        owner_group=stored.body["owner_group"],
+        rules=STARTING_RULES,
+    )
+    if not approval.quorum(needed, permissions.counting_approvals(request, proposal.revision)).met:
+        raise NotEnough("approvals_no_longer_enough")

@@ -1,0 +1,68 @@
+"""What is due, found from the rows alone, and ringing for it: whatever a lost message, broker or worker left lying.
+
+Ringing twice does no harm: each verb claims its row first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import Exists, F, OuterRef, Q
+
+from iamroles import doorbell
+from iamroles.engine.tools import Limits
+from iamroles.models import Lease, ObservationOrder, Request, Run
+from iamroles.rules import states
+
+
+@dataclass(frozen=True)
+class Due:
+    """Ids of what has something to do now, oldest first."""
+
+    observe: tuple[int, ...]
+    apply: tuple[int, ...]
+    answer: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.observe) + len(self.apply) + len(self.answer)
+
+
+def find_due(now: datetime, limits: Limits, at_most: int = 500) -> Due:
+    """Returns what is due: submitted, approved without a run, waiting runs, dead runs, and unanswered orders."""
+    submitted = Request.objects.filter(state=states.SUBMITTED, next_try_at__lte=now)
+    orders = ObservationOrder.objects.filter(answered_at=None, next_try_at__lte=now)
+    return Due(
+        observe=tuple(submitted.order_by("next_try_at").values_list("pk", flat=True)[:at_most]),
+        apply=tuple(_approved(now, limits)[:at_most]),
+        answer=tuple(orders.order_by("next_try_at").values_list("pk", flat=True)[:at_most]),
+    )
+
+
+def _approved(now: datetime, limits: Limits) -> list[int]:
+    current = Run.objects.filter(request=OuterRef("pk"), proposal__revision__number=OuterRef("revision_number"))
+    alive = now - timedelta(seconds=limits.quiet)
+    held = Lease.objects.filter(
+        account=OuterRef("request__account"), fence=OuterRef("fence"), hard_until__gt=alive
+    ).exclude(owner="")
+    waiting = Q(state=states.WAITING) & (Q(next_run_at__lte=now) | Q(next_run_at=None))
+    dead = Run.objects.filter(
+        Q(state=states.GOING) & ~Exists(held) | waiting,
+        request__state=states.APPROVED,
+        proposal__revision__number=F("request__revision_number"),
+    )
+    fresh = Request.objects.filter(~Exists(current), state=states.APPROVED)
+    ids = [*fresh.order_by("approved_at").values_list("pk", flat=True)]
+    return [*ids, *dead.order_by("seen_at").values_list("request_id", flat=True)]
+
+
+def sweep(now: datetime, limits: Limits) -> int:
+    """Rings for everything that is due. Returns how many rings."""
+    due = find_due(now, limits)
+    for request_id in due.observe:
+        doorbell.ring(doorbell.OBSERVE, request_id=request_id)
+    for request_id in due.apply:
+        doorbell.ring(doorbell.APPLY, request_id=request_id)
+    for order_id in due.answer:
+        doorbell.ring(doorbell.ANSWER, order_id=order_id)
+    return len(due)

@@ -1,0 +1,97 @@
+"""`manage.py aws_accounts`: lists and adds the registered AWS accounts. What AWS holds in them is not its business."""
+
+from __future__ import annotations
+
+import getpass
+from typing import Any
+
+from django.contrib.auth.models import Group
+from django.core.exceptions import ValidationError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import transaction
+
+from iamroles import audit
+from iamroles.audit import Actor, Subject
+from iamroles.aws.boto import IAM_REGIONS
+from iamroles.engine.tools import database_now
+from iamroles.iam import arns
+from iamroles.models import AwsAccount
+
+
+class Command(BaseCommand):
+    """Lists and adds AWS accounts."""
+
+    help = "List the registered AWS accounts, or add one."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Adds the two subcommands."""
+        verbs = parser.add_subparsers(dest="verb", required=True)
+        verbs.add_parser("list", help="one line an AWS account")
+        add = verbs.add_parser("add", help="register an AWS account")
+        add.add_argument("--number", required=True, help="12 digits")
+        add.add_argument("--name", required=True, help="what pages call it, e.g. Payments production")
+        add.add_argument("--environment", required=True, help="e.g. production, staging, development")
+        add.add_argument("--owner", required=True, help="the group whose members answer for it; made if it is new")
+        add.add_argument("--partition", default="aws", choices=sorted(IAM_REGIONS))
+        add.add_argument("--role-path", default="/", help="where roles are made, e.g. /codedeploy/")
+        add.add_argument("--policy-path", default="/", help="where policies are made, e.g. /codedeploy/role/")
+        add.add_argument("--boundary", default="", help="ARN of the permissions boundary that every role must carry")
+        add.add_argument("--production", action="store_true", help="counts as production whatever its environment says")
+
+    def handle(self, *_args: Any, verb: str, **options: Any) -> None:
+        """Does what the subcommand says."""
+        if verb == "list":
+            self._list()
+        else:
+            self._add(**options)
+
+    def _list(self) -> None:
+        for account in AwsAccount.objects.select_related("owner"):
+            paused = "  paused" if account.paused_at else ""
+            self.stdout.write(
+                f"{account.number}  {account.name}  {account.environment}  {account.partition}  "
+                f"owner {account.owner.name}  roles {account.role_path}  policies {account.policy_path}  "
+                f"boundary {account.boundary or 'none'}{paused}"
+            )
+
+    def _add(self, **options: Any) -> None:
+        fields = {name: options[name] for name in ("number", "name", "environment", "partition", "role_path")}
+        fields |= {"policy_path": options["policy_path"], "boundary": options["boundary"]}
+        _require_paths_and_boundary(fields)
+        at = database_now()
+        with transaction.atomic():
+            owner, _ = Group.objects.get_or_create(name=options["owner"])
+            production = options["production"] or options["environment"].lower() in ("production", "prod")
+            account = AwsAccount(owner=owner, is_production=production, **fields)
+            try:
+                account.full_clean()
+            except ValidationError as error:
+                raise CommandError("; ".join(f"{k}: {' '.join(v)}" for k, v in error.message_dict.items())) from error
+            account.save()
+            audit.record(
+                "account.added",
+                actor=Actor(type="system", id=None, name=getpass.getuser(), channel="command"),
+                subject=Subject("account", account.number, account.name),
+                at=at,
+                data={
+                    "account": account.number,
+                    "changes": {**fields, "owner": owner.name, "is_production": production},
+                    "scope": "account",
+                },
+            )
+        self.stdout.write(f"Added {account.name}, {account.number}. Next: create the portal's role in it.")
+
+
+def _require_paths_and_boundary(fields: dict[str, str]) -> None:
+    for name in ("role_path", "policy_path"):
+        path = fields[name]
+        if not (path.startswith("/") and path.endswith("/")) or "//" in path:
+            raise CommandError(f"{name} is {path!r}. A path begins and ends with a slash, e.g. /codedeploy/.")
+    if not fields["boundary"]:
+        return
+    try:
+        boundary = arns.parse_arn(fields["boundary"])
+    except arns.ArnError as error:
+        raise CommandError(f"boundary: {error}") from error
+    if boundary.service != "iam" or boundary.account not in (fields["number"], "aws"):
+        raise CommandError("boundary: Enter the ARN of an IAM policy of this AWS account.")

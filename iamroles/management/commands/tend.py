@@ -1,0 +1,109 @@
+"""`manage.py tend`: the one loop that ticks. It seals the audit trail, rings for what is due, and closes what expired.
+
+More than one is harmless. A part that fails is logged and counted, and the others go on.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandParser
+from django.db import close_old_connections
+
+from iamroles.audit import Actor
+from iamroles.audit import config as audit_config
+from iamroles.audit.seal import Sealer
+from iamroles.engine import expire, sweep
+from iamroles.engine.tools import database_now, from_settings
+
+_log = structlog.get_logger(__name__)
+SEAL_SECONDS = 1.0
+EXPIRE_SECONDS = 60.0
+ACTOR = Actor(type="system", id="tend", name="The portal's clock", channel="tend")
+
+
+@dataclass
+class Part:
+    """One thing that ticks. `due` is on the monotonic clock."""
+
+    name: str
+    every: float
+    do: Callable[[], object]
+    due: float = 0.0
+
+
+@dataclass
+class Ticking:
+    """The parts and what went wrong in them. `failures` counts by the part's name since the start."""
+
+    parts: list[Part]
+    failures: Counter[str] = field(default_factory=Counter)
+
+    def tick(self, now: float) -> float:
+        """Does every part that is due. Returns the seconds until the next one is."""
+        for part in self.parts:
+            if part.due > now:
+                continue
+            try:
+                part.do()
+            except Exception:  # noqa: BLE001  (one part must not stop the others; the count and the log tell)
+                self.failures[part.name] += 1
+                _log.exception("tending_failed", part=part.name, failures=self.failures[part.name])
+            part.due = now + part.every
+        close_old_connections()
+        return max(0.05, min(part.due for part in self.parts) - time.monotonic())
+
+
+@dataclass
+class Sealing:
+    """The sealer, made at the first tick that can: a missing key is an error of this part alone."""
+
+    sealer: Sealer | None = None
+
+    def __call__(self) -> None:
+        """Seals what waits."""
+        if self.sealer is None:
+            self.sealer = audit_config.sealer()
+        self.sealer.seal(at=database_now())
+
+
+def parts() -> list[Part]:
+    """Returns what the tending process does."""
+    limits = from_settings().limits
+    return [
+        Part("seal", SEAL_SECONDS, Sealing()),
+        Part("sweep", settings.ROLEDESK_SWEEP_SECONDS, lambda: sweep.sweep(database_now(), limits)),
+        Part("expire", EXPIRE_SECONDS, lambda: expire.expire_due(actor=ACTOR, at=database_now())),
+    ]
+
+
+class Command(BaseCommand):
+    """Ticks until SIGTERM."""
+
+    help = "Seal the audit trail, ring the workers for what is due, close what expired; until SIGTERM."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Adds --once."""
+        parser.add_argument("--once", action="store_true", help="do every part once, then end")
+
+    def handle(self, *_args: Any, once: bool = False, **_options: Any) -> None:
+        """Loops; SIGTERM and SIGINT end it after the part that is being done."""
+        ticking = Ticking(parts())
+        if once:
+            ticking.tick(time.monotonic())
+            return
+        stop = threading.Event()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(name, lambda *_: stop.set())
+        _log.info("tending", parts=[part.name for part in ticking.parts])
+        while not stop.is_set():
+            stop.wait(ticking.tick(time.monotonic()))
+        _log.info("tending_ended", failures=dict(ticking.failures))
