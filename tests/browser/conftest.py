@@ -56,12 +56,18 @@ class Portal:
         environment = {
             **os.environ,
             "ROLEDESK_VAR": str(self.var),
+            **servers(),
             "DJANGO_SETTINGS_MODULE": "portal.settings.demo",
         }
         command = [sys.executable, "manage.py", *arguments]
         return subprocess.run(
             command, cwd=ROOT, env=environment, text=True, capture_output=True, check=False, timeout=120
         )
+
+
+def servers() -> dict[str, str]:
+    """What makes the demo use the lane's PostgreSQL and Redis instead of files; nothing on the SQLite lane."""
+    return {f"ROLEDESK_DEMO_{n}": os.environ[n] for n in ("DATABASE_URL", "REDIS_URL") if os.environ.get(n)}
 
 
 def free_port() -> int:
@@ -79,6 +85,7 @@ def portal() -> Iterator[Portal]:
         port = free_port()
         environment = {**os.environ, "ROLEDESK_VAR": str(var), "PORT": str(port)}
         environment.pop("DJANGO_SETTINGS_MODULE", None)
+        environment |= servers()
         process = subprocess.Popen(
             [sys.executable, "-m", "portal.demo.supervisor"],
             cwd=ROOT,
