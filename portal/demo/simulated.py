@@ -11,7 +11,8 @@ from botocore.exceptions import ClientError
 from portal.demo.accounts import ACCOUNTS, BOUNDARY_DOCUMENT, ROLES, DemoRole, trust
 
 
-def _iam(endpoint: str, number: str) -> Any:
+def administrator(endpoint: str, number: str) -> Any:
+    """Returns an IAM client of one simulated AWS account, as somebody with a console there would have."""
     keys = {"aws_access_key_id": "demo", "aws_secret_access_key": "demo", "region_name": "us-east-1"}
     sts = boto3.client("sts", endpoint_url=endpoint, **keys)
     answer = sts.assume_role(RoleArn=f"arn:aws:iam::{number}:role/console/Administrator", RoleSessionName="console")
@@ -30,7 +31,7 @@ def fill(endpoint: str) -> dict[tuple[str, str], str]:
     """Makes what is missing and returns the RoleId of each role by (AWS account number, role name)."""
     ids: dict[tuple[str, str], str] = {}
     for account in ACCOUNTS:
-        iam = _iam(endpoint, account.number)
+        iam = administrator(endpoint, account.number)
         if account.boundary:
             _unless_there(
                 iam.create_policy,

@@ -18,9 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from portal.demo.simulated import administrator
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 FLAGS = ("--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking")
@@ -38,18 +39,7 @@ class Portal:
 
     def iam(self, number: str) -> Any:
         """An IAM client of one simulated AWS account, as an administrator beside the portal would have."""
-        keys = {"region_name": "us-east-1", "aws_access_key_id": "test", "aws_secret_access_key": "test"}
-        sts = boto3.client("sts", endpoint_url=self.aws_endpoint, **keys)
-        given = sts.assume_role(RoleArn=f"arn:aws:iam::{number}:role/console/Administrator", RoleSessionName="test")
-        c = given["Credentials"]
-        return boto3.client(
-            "iam",
-            endpoint_url=self.aws_endpoint,
-            region_name="us-east-1",
-            aws_access_key_id=c["AccessKeyId"],
-            aws_secret_access_key=c["SecretAccessKey"],
-            aws_session_token=c["SessionToken"],
-        )
+        return administrator(self.aws_endpoint, number)
 
     def manage(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """One management command on the demo's data."""
