@@ -21,7 +21,7 @@ demo:
 	$(START) demo
 
 demo-reset:
-	@$(NEEDS_PYTHON); exec $(PYTHON) -m portal.demo.reset
+	$(START) demo-reset
 
 test:
 	$(START) test $(LANES)

@@ -21,6 +21,7 @@ STAMP = "installed.json"
 STARTED_BY = os.getppid()
 NEXT = {
     "demo": ("demo", ["-m", "portal.demo.supervisor"]),
+    "demo-reset": ("demo", ["-m", "portal.demo.reset"]),
     "test": ("dev", ["-m", "tests.lanes"]),
     "check": ("dev", ["-m", "tests.checks"]),
     "bench": ("dev", ["-m", "bench.run"]),

@@ -1,4 +1,4 @@
-"""Where the demo keeps things. Standard library only: `make demo-reset` works without the virtual environment."""
+"""Where the demo keeps things."""
 
 from __future__ import annotations
 

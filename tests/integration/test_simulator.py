@@ -49,16 +49,18 @@ class SimulatorProcess:
 
     def start(self) -> None:
         command = [sys.executable, "-m", "portal.demo.simulator", f"--port={self.port}", f"--folder={self.folder}"]
-        self._process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
         give_up = time.monotonic() + 60
+        self._process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
         while True:
             try:
                 self.counts()
                 return
             except OSError:
-                assert self._process.poll() is None, "the simulator ended"
                 assert time.monotonic() < give_up, "the simulator does not answer"
                 time.sleep(0.1)
+            # Somebody's outgoing connection may sit on the port for a moment.
+            if self._process.poll() is not None:
+                self._process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
 
     def kill(self) -> None:
         assert self._process is not None

@@ -101,7 +101,7 @@ class TestKilledParent:
 
     def test_the_guardian_alone_suffices(self, var: Path, token: str, monkeypatch: pytest.MonkeyPatch) -> None:
         """As on a system whose kernel does not tell children: the platform is said to be another."""
-        driver_source = DRIVER.replace("import os, sys, time", "import os, sys, time; sys.platform = 'darwin'", 1)
+        driver_source = DRIVER.replace("lock = ", "sys.platform = 'darwin'\nlock = ", 1)
         monkeypatch.setitem(globals(), "DRIVER", driver_source)
         driver = drive(var, token)
         wait_for_count(token, 5)
