@@ -131,7 +131,7 @@ class FakeGateway:
 
     def clock(self) -> ServerClock | None:
         """Returns the account's clock."""
-        return ServerClock(at=self._account.now(), local=datetime.now(UTC))
+        return ServerClock(at=self._account.now(), local=self._account.now())
 
     def send(self, call: Call) -> Answer:
         """Does what the call says, or raises AwsError as AWS would."""

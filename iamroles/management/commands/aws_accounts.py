@@ -5,17 +5,14 @@ from __future__ import annotations
 import getpass
 from typing import Any
 
-from django.contrib.auth.models import Group
-from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import transaction
+from django.utils import timezone
 
-from iamroles import audit
-from iamroles.audit import Actor, Subject
+from iamroles.audit import Actor
 from iamroles.aws.boto import IAM_REGIONS
-from iamroles.engine.tools import database_now
-from iamroles.iam import arns
 from iamroles.models import AwsAccount
+from iamroles.workflow import organisation
+from iamroles.workflow.verbs import Refused
 
 
 class Command(BaseCommand):
@@ -55,43 +52,14 @@ class Command(BaseCommand):
             )
 
     def _add(self, **options: Any) -> None:
-        fields = {name: options[name] for name in ("number", "name", "environment", "partition", "role_path")}
-        fields |= {"policy_path": options["policy_path"], "boundary": options["boundary"]}
-        _require_paths_and_boundary(fields)
-        at = database_now()
-        with transaction.atomic():
-            owner, _ = Group.objects.get_or_create(name=options["owner"])
-            production = options["production"] or options["environment"].lower() in ("production", "prod")
-            account = AwsAccount(owner=owner, is_production=production, **fields)
-            try:
-                account.full_clean()
-            except ValidationError as error:
-                raise CommandError("; ".join(f"{k}: {' '.join(v)}" for k, v in error.message_dict.items())) from error
-            account.save()
-            audit.record(
-                "account.added",
+        fields = ("number", "name", "environment", "owner", "partition", "role_path", "policy_path", "boundary")
+        try:
+            account = organisation.add_account(
+                **{name: options[name] for name in fields},
+                is_production=options["production"] or options["environment"].lower() in ("production", "prod"),
                 actor=Actor(type="system", id=None, name=getpass.getuser(), channel="command"),
-                subject=Subject("account", account.number, account.name),
-                at=at,
-                data={
-                    "account": account.number,
-                    "changes": {**fields, "owner": owner.name, "is_production": production},
-                    "scope": "account",
-                },
+                at=timezone.now(),
             )
+        except Refused as error:
+            raise CommandError(str(error)) from error
         self.stdout.write(f"Added {account.name}, {account.number}. Next: create the portal's role in it.")
-
-
-def _require_paths_and_boundary(fields: dict[str, str]) -> None:
-    for name in ("role_path", "policy_path"):
-        path = fields[name]
-        if not (path.startswith("/") and path.endswith("/")) or "//" in path:
-            raise CommandError(f"{name} is {path!r}. A path begins and ends with a slash, e.g. /codedeploy/.")
-    if not fields["boundary"]:
-        return
-    try:
-        boundary = arns.parse_arn(fields["boundary"])
-    except arns.ArnError as error:
-        raise CommandError(f"boundary: {error}") from error
-    if boundary.service != "iam" or boundary.account not in (fields["number"], "aws"):
-        raise CommandError("boundary: Enter the ARN of an IAM policy of this AWS account.")

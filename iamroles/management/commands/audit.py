@@ -1,0 +1,276 @@
+"""`manage.py audit`: verifies, exports and seals the audit trail. It parses and prints; `iamroles.audit` does the work.
+
+Only data goes to standard output; what is said about it goes to standard error, except for `verify`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from iamroles.audit import checkpoint, config, export, grants
+from iamroles.audit.checkpoint import BadKey, VerifierKey
+from iamroles.audit.export import files
+from iamroles.audit.find import EventFilter
+from iamroles.audit.publish import NotPublished
+from iamroles.audit.reading import read_trail, snapshot
+from iamroles.audit.record import record_alone
+from iamroles.audit.report import CANNOT_TELL, TAMPERED, Report
+from iamroles.audit.seal import Halted
+from iamroles.audit.values import Actor, Subject
+from iamroles.audit.verify import Limits, verify_database
+from iamroles.audit.verify_files import verify_export, verify_proof, verify_selection
+
+_FILTERS = ("from", "to", "actor", "action", "object", "request", "account", "outcome")
+_VERDICTS = {0: "FINE", 1: "TAMPERED", 2: "CANNOT TELL"}
+
+
+class Command(BaseCommand):
+    """Verifies, exports and seals the audit trail."""
+
+    help = "Verify, export or seal the audit trail."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Adds the subcommands."""
+        verbs = parser.add_subparsers(dest="verb", required=True)
+        _add_verify(verbs.add_parser("verify", help="exit 0: fine, 1: tampered, 2: cannot tell"))
+        _add_export(verbs.add_parser("export", help="write events as CSV or JSON lines"))
+        seal = verbs.add_parser("checkpoint", help="seal what waits, publish, print the newest checkpoint")
+        seal.add_argument("--output", type=Path, help="also write the checkpoint to this file")
+        seal.add_argument("--vkey", action="store_true", help="print the verifier keys instead")
+        rights = verbs.add_parser("grants", help="print the SQL for the database roles of PostgreSQL")
+        rights.add_argument("--run", action="store_true", help="run it, as the owner of the tables")
+
+    def handle(self, *_args: Any, verb: str, **options: Any) -> None:
+        """Does what the subcommand says and ends with its exit code."""
+        code = getattr(self, f"_{verb}")(**options)
+        if code:
+            sys.exit(code)
+
+    def _verify(self, **options: Any) -> int:
+        try:
+            keys = self._keys(options["key"])
+            report = self._report(keys, options)
+        except (BadKey, NotPublished, OSError, ValueError) as error:
+            self.stderr.write(f"CANNOT TELL: {error}")
+            return CANNOT_TELL
+        self.stdout.write(_as_json(report) if options["json"] else _as_text(report))
+        if report.mode == "database" and not options["read_only"]:
+            self._remember(report)
+        return report.exit
+
+    def _report(self, keys: Sequence[VerifierKey], options: dict[str, Any]) -> Report:
+        if options["proof"]:
+            line = next(files.read_lines(_required(options, "export")))
+            return verify_proof(line, _text(options["proof"]), keys=keys)
+        if options["export"]:
+            return _verify_files(keys, options)
+        return self._verify_database(keys, options)
+
+    def _verify_database(self, keys: Sequence[VerifierKey], options: dict[str, Any]) -> Report:
+        publisher = config.file_publisher()
+        kept = [_text(options[name]) for name in ("checkpoint", "older") if options[name]]
+        if publisher is not None:
+            kept += [note for size in publisher.sizes() if (note := publisher.at(size)) is not None]
+            latest = publisher.latest()
+            kept += [latest] if latest else []
+        limits = Limits(now=datetime.now(UTC), lag=timedelta(seconds=settings.ROLEDESK_SEAL_LAG_SECONDS))
+        with snapshot():
+            return verify_database(read_trail(), keys=keys, origin=config.origin(), kept=kept, limits=limits)
+
+    def _remember(self, report: Report) -> None:
+        """Records that somebody verified, and seals that at once if this process can."""
+        data: dict[str, object] = {
+            "mode": report.mode,
+            "size": report.size,
+            "root": report.root.hex(),
+            "exit": report.exit,
+            "first_bad": str(report.first_bad) if report.first_bad else None,
+        }
+        record_alone("verification.completed", actor=_actor(), subject=_TRAIL, at=datetime.now(UTC), data=data)
+        self._seal_if_possible()
+
+    def _seal_if_possible(self) -> None:
+        if not settings.ROLEDESK_AUDIT_KEY_FILE:
+            return
+        try:
+            config.sealer().seal_all(at=datetime.now(UTC))
+        except (BadKey, Halted) as error:
+            self.stderr.write(f"Not sealed: {error}")
+
+    def _export(self, **options: Any) -> int:
+        wanted, bad = EventFilter.from_query({name: options[f"filter_{name}"] for name in _FILTERS})
+        if bad:
+            raise CommandError(" ".join(f"--{each.name}: {each.message}" for each in bad))
+        self._seal_if_possible()
+        cut = _cut(options["as_of"])
+        started = export.begin(wanted, options["format"], actor=_actor(), cut=cut)
+        if options["output"] == "-":
+            for chunk in started:
+                self.stdout.buffer.write(chunk)  # type: ignore[attr-defined]
+        else:
+            path = Path(options["output"])
+            files.write_file(path, started)
+            _write_beside(path, started, full=wanted == EventFilter(), evidence=options["format"] == "jsonl")
+        self._seal_if_possible()
+        self.stderr.write(f"{started.rows} rows, {started.bytes} bytes, SHA-256 {started.sha256}")
+        return 0
+
+    def _checkpoint(self, *, output: Path | None, vkey: bool, **_: Any) -> int:
+        try:
+            if vkey:
+                self.stdout.write("\n".join(str(key) for key in config.verifier_keys()))
+                return 0
+            done = config.sealer().seal_all(at=datetime.now(UTC))
+        except BadKey as error:
+            self.stderr.write(f"No key: {error}")
+            return CANNOT_TELL
+        except Halted as error:
+            self.stderr.write(f"Inconsistent, nothing was signed: {error}")
+            return TAMPERED
+        if done.note is None:
+            self.stderr.write("No event was recorded yet, so there is no checkpoint.")
+            return CANNOT_TELL
+        self.stdout.write(done.note, ending="")
+        if output:
+            files.write_file(output, [done.note.encode()])
+        return 0
+
+    def _grants(self, *, run: bool, **_: Any) -> int:
+        try:
+            statements = grants.statements()
+        except grants.NoRoles as error:
+            raise CommandError(str(error)) from error
+        if run:
+            grants.run(statements)
+            self.stderr.write(f"{len(statements)} statements run.")
+        else:
+            self.stdout.write("\n".join(f"{statement};" for statement in statements))
+        return 0
+
+    def _keys(self, given: str | None) -> Sequence[VerifierKey]:
+        if given is None:
+            keys: Sequence[VerifierKey] = config.verifier_keys()
+            self.stderr.write("The verifier key comes from the settings. An auditor brings it: --key VKEY|FILE.")
+            return keys
+        path = Path(given)
+        return checkpoint.read_vkeys(_text(path) if path.is_file() else given)
+
+
+_TRAIL = Subject("audit", "trail", "audit trail")
+
+
+def _add_verify(parser: CommandParser) -> None:
+    parser.add_argument("--export", type=Path, help="a JSON lines export instead of the database")
+    parser.add_argument("--checkpoint", type=Path, help="the signed checkpoint to hold it against")
+    parser.add_argument("--older", type=Path, help="a checkpoint that you kept before")
+    parser.add_argument("--proof", type=Path, help="the .tlog-proof of the one event in --export")
+    parser.add_argument("--key", help="verifier key, or a file with one a line; else from the settings")
+    parser.add_argument("--selection", action="store_true", help="the export is a selection with FILE.proofs")
+    parser.add_argument("--read-only", action="store_true", help="do not record that the database was verified")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+
+
+def _add_export(parser: CommandParser) -> None:
+    parser.add_argument("--format", choices=export.FORMATS, required=True)
+    parser.add_argument("--output", required=True, help="a file, or - for standard output")
+    parser.add_argument("--as-of", type=Path, help="cut at this checkpoint instead of the newest")
+    for name in _FILTERS:
+        parser.add_argument(f"--{name}", dest=f"filter_{name}", default="", metavar=name.upper())
+
+
+def _verify_files(keys: Sequence[VerifierKey], options: dict[str, Any]) -> Report:
+    path = _required(options, "export")
+    note = _text(options["checkpoint"] or files.beside(path, "checkpoint"))
+    proofs, leaves = files.beside(path, "proofs"), files.beside(path, "leaves")
+    if options["selection"]:
+        places = files.read_proofs(_text(proofs))
+        rows = zip(files.read_lines(path), places, strict=True)
+        return verify_selection(((line, seq, hashes) for line, (seq, hashes) in rows), note, keys=keys)
+    if proofs.exists():
+        raise ValueError(f"{path} is a selection (there is {proofs.name}): verify it with --selection")
+    return verify_export(
+        files.read_lines(path),
+        note,
+        keys=keys,
+        leaves=files.read_leaves(_text(leaves)) if leaves.exists() else None,
+        older=_text(options["older"]) if options["older"] else None,
+    )
+
+
+def _write_beside(path: Path, done: export.Export, *, full: bool, evidence: bool) -> None:
+    if not evidence:
+        return
+    files.write_file(files.beside(path, "checkpoint"), [done.cut.note.encode()])
+    if full:
+        files.beside(path, "proofs").unlink(missing_ok=True)
+        files.write_file(files.beside(path, "leaves"), files.write_leaves(done.cut.size))
+    else:
+        files.beside(path, "leaves").unlink(missing_ok=True)
+        files.write_file(files.beside(path, "proofs"), files.write_proofs(path, done.cut.size))
+
+
+def _cut(as_of: Path | None) -> export.Cut:
+    if as_of is None:
+        try:
+            return export.find_cut(wait=0 if settings.ROLEDESK_AUDIT_KEY_FILE else 2)
+        except export.NothingSealed as error:
+            raise CommandError(str(error)) from error
+    try:
+        note = _text(as_of)
+        said = checkpoint.verify(note, config.verifier_keys(), origin=config.origin())
+    except (OSError, ValueError) as error:
+        raise CommandError(f"--as-of: {error}") from error
+    return export.Cut(said.size, said.root, note)
+
+
+def _actor() -> Actor:
+    return Actor(type="system", id="command", name="Somebody at the command line", channel="command")
+
+
+def _required(options: dict[str, Any], name: str) -> Path:
+    if not options[name]:
+        raise ValueError(f"--{name} is missing")
+    return Path(options[name])
+
+
+def _text(path: Path) -> str:
+    return path.read_bytes().decode()
+
+
+def _as_text(report: Report) -> str:
+    lines = [_VERDICTS[report.exit]]
+    first = report.first_bad
+    if first:
+        lines[0] += f": {first}"
+    lines += [f"  {problem}" for problem in report.problems if problem != first]
+    if report.found > len(report.problems):
+        lines.append(f"  and {report.found - len(report.problems)} more")
+    lines.append(f"{report.mode}: size {report.size}, root {checkpoint.encode(report.root)}")
+    lines.append(f"covered by checkpoints kept outside: {report.covered}; waiting to be sealed: {report.waiting}")
+    lines.append(f"keys: {', '.join(report.key_ids)}")
+    return "\n".join(lines)
+
+
+def _as_json(report: Report) -> str:
+    first = report.first_bad
+    return json.dumps(
+        {
+            "mode": report.mode,
+            "exit": report.exit,
+            "size": report.size,
+            "root": checkpoint.encode(report.root),
+            "covered": report.covered,
+            "waiting": report.waiting,
+            "keys": report.key_ids,
+            "first_bad": {"event": first.event, "seq": first.seq, "reason": first.text} if first else None,
+            "problems": [str(problem) for problem in report.problems],
+        }
+    )
