@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from iamroles import permissions
-from iamroles.models import Request, User
+from iamroles.models import Decision, Proposal, Request, User
 from iamroles.rules import groups, states
 
 
@@ -35,8 +35,12 @@ def navigation_for(user: User) -> Navigation:
 def waiting_for(user: User) -> QuerySet[Request]:
     """Returns the requests in review that this person may still decide, by group, own requests excluded."""
     names = permissions.group_names(user)
-    by_owner = Q(account__owner__name__in=names, revisions__proposal__adopts=True)
-    rows = Request.objects.filter(state=states.IN_REVIEW).exclude(requester=user)
+    current = Proposal.objects.filter(revision__request=OuterRef("pk"), revision__number=OuterRef("revision_number"))
+    by_owner = Q(Exists(current.filter(adopts=True)), account__owner__name__in=names)
+    decided = Decision.objects.filter(
+        request=OuterRef("pk"), revision__number=OuterRef("revision_number"), approver=user, ended_by=""
+    )
+    rows = Request.objects.filter(~Exists(decided), state=states.IN_REVIEW).exclude(requester=user)
     if groups.APPROVERS not in names:
         rows = rows.filter(Q(risk="high") | by_owner if groups.SECURITY in names else by_owner)
-    return rows.exclude(decisions__approver=user, decisions__ended_by="").distinct()
+    return rows

@@ -26,7 +26,7 @@ def actor_of(request: HttpRequest) -> Actor:
     """Returns the copy of the caller that events keep: the session only as a keyed hash."""
     agent = request.headers.get("User-Agent", "")[:200] or None
     ip = request.META.get("REMOTE_ADDR") or None
-    if not request.user.is_authenticated:
+    if not getattr(request, "user", None) or not request.user.is_authenticated:
         return Actor(type="anonymous", id=None, name="Somebody not signed in", ip=ip, agent=agent)
     user = user_of(request)
     return Actor(

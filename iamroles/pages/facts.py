@@ -1,0 +1,60 @@
+"""What a requester told us, as names and values for a page: the summary of a request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from iamroles.blueprints import facts as blueprint_facts
+from iamroles.blueprints.facts import Facts, RoleFacts
+from iamroles.iam import arns
+from iamroles.proposal.wording import policy_label
+
+_MANAGED = {"limited": "AWSCodeDeployRoleForECSLimited", "full": "AWSCodeDeployRoleForECS"}
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One line of the summary. `values` are shown below each other; `mono` marks names and ARNs."""
+
+    name: str
+    values: tuple[str, ...]
+    mono: bool = False
+
+
+def facts_of(text: str) -> tuple[Fact, ...]:
+    """Returns the summary of a revision's stored facts. Raises ValueError when they cannot be read."""
+    facts = blueprint_facts.read(text)
+    shown = [
+        Fact("AWS account", (f"{facts.account.name} ({facts.account.number})",)),
+        Fact("Role", (facts.role_arn,), mono=True),
+        *_permissions(facts),
+        Fact("Task execution roles", _names(facts.execution_roles), mono=True),
+        Fact("Task roles", _names(facts.task_roles), mono=True),
+        Fact("PassRole policy", (facts.policy_name,), mono=True),
+        Fact("Its description", (facts.policy_description,)),
+    ]
+    if isinstance(facts, RoleFacts):
+        shown += [
+            Fact("Permissions boundary", (facts.account.boundary or "",), mono=True),
+            Fact("Role description", (facts.description,)),
+            Fact("Tags", tuple(f"{key} = {value}" for key, value in sorted(facts.tags.items()))),
+        ]
+    return tuple(fact for fact in shown if any(fact.values))
+
+
+def _permissions(facts: Facts) -> list[Fact]:
+    if not isinstance(facts, RoleFacts):
+        return []
+    trust = (
+        "CodeDeploy, only for deployments of this AWS account"
+        if facts.hardened
+        else "CodeDeploy, the guide's plain form without aws:SourceAccount"
+    )
+    return [
+        Fact("Permissions", (policy_label(_MANAGED[facts.managed_policy]),)),
+        Fact("Trust", (trust,)),
+    ]
+
+
+def _names(found: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(arns.role_name_of(arn) for arn in found)

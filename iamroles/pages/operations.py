@@ -1,0 +1,155 @@
+"""The health page: a sentence, then rows that say what is known and since when. It promises nothing that it cannot see.
+
+A worker leaves no heartbeat: it is judged by its work. Work that is due and that nobody takes means no worker.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from django.conf import settings
+from django.db import connection
+from django.db.models import Max, Min, Q
+
+from iamroles import audit
+from iamroles.models import ObservationOrder, Proposal, Request, Run
+from iamroles.rules import states
+
+LATE: Final = timedelta(seconds=60)  # work that is due for longer than this means that no worker takes it
+TRIES_AT_MOST: Final = 12
+
+
+@dataclass(frozen=True)
+class HealthRow:
+    """One row. `tone` is ok, warn or bad; a bad row says cause, effect and the command that repairs it."""
+
+    name: str
+    sentence: str
+    tone: str
+    repair: str = ""
+    since: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Health:
+    """The page: one sentence and the rows behind it."""
+
+    sentence: str
+    tone: str
+    rows: tuple[HealthRow, ...]
+
+
+@dataclass(frozen=True)
+class Due:
+    """Work that a worker should have taken: how much, and since when the oldest waits."""
+
+    count: int
+    oldest: datetime | None
+
+
+def health(at: datetime) -> Health:
+    """Returns the state of the portal at a moment. At most ten queries."""
+    due = due_work(at)
+    rows = (_database(), _worker(due, at), _waiting(due), _stuck(), _sealing(at))
+    bad = [row for row in rows if row.tone == "bad"]
+    warned = [row for row in rows if row.tone == "warn"]
+    if bad:
+        return Health(f"{bad[0].name}: {bad[0].sentence}", "bad", rows)
+    if warned:
+        return Health(f"Working, with something to look at: {warned[0].name.lower()}.", "warn", rows)
+    return Health("Everything that can be seen from here works.", "ok", rows)
+
+
+def due_work(at: datetime) -> Due:
+    """Returns what is due and not taken: looks to make, approved requests to apply, roles to check."""
+    requests = Request.objects.filter(next_try_at__lte=at).filter(
+        Q(state=states.SUBMITTED, tries__lt=TRIES_AT_MOST) | Q(state=states.APPROVED, runs=None)
+    )
+    runs = Run.objects.filter(state=states.WAITING, next_run_at__lte=at)
+    orders = ObservationOrder.objects.filter(answered_at=None, next_try_at__lte=at)
+    found = (
+        (requests.count(), requests.aggregate(oldest=Min("next_try_at"))["oldest"]),
+        (runs.count(), runs.aggregate(oldest=Min("next_run_at"))["oldest"]),
+        (orders.count(), orders.aggregate(oldest=Min("next_try_at"))["oldest"]),
+    )
+    return Due(sum(count for count, _ in found), _earliest(oldest for _, oldest in found))
+
+
+def _earliest(moments: Iterable[datetime | None]) -> datetime | None:
+    return min((moment for moment in moments if moment is not None), default=None)
+
+
+def _database() -> HealthRow:
+    begun = time.perf_counter()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+        cursor.fetchone()
+    took = (time.perf_counter() - begun) * 1000
+    name = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}.get(connection.vendor, connection.vendor)
+    return HealthRow("Database", f"{name} answers in {took:.1f} ms.", "ok")
+
+
+def last_sign() -> datetime | None:
+    """Returns when a worker last did something that a row shows, or None."""
+    seen = (
+        Run.objects.aggregate(at=Max("seen_at"))["at"],
+        Proposal.objects.aggregate(at=Max("observed_at"))["at"],
+        ObservationOrder.objects.aggregate(at=Max("answered_at"))["at"],
+    )
+    return max((moment for moment in seen if moment is not None), default=None)
+
+
+def _worker(due: Due, at: datetime) -> HealthRow:
+    sign = last_sign()
+    if due.oldest is not None and at - due.oldest > LATE:
+        text = "No sign of a worker although work is due. Nothing is looked at or applied until one runs."
+        return HealthRow("Workers", text, "bad", "celery -A portal worker", sign)
+    if sign is None:
+        return HealthRow("Workers", "No worker has done anything yet, and nothing is due.", "ok")
+    if due.count:
+        return HealthRow("Workers", "Work came in a moment ago and is being taken.", "ok", since=sign)
+    return HealthRow("Workers", "Nothing is due. A worker is only seen when it works.", "ok", since=sign)
+
+
+def _waiting(due: Due) -> HealthRow:
+    if not due.count:
+        return HealthRow("Waiting work", "None.", "ok")
+    what = "1 piece of work is due." if due.count == 1 else f"{due.count} pieces of work are due."
+    return HealthRow("Waiting work", what, "ok", since=due.oldest)
+
+
+def _stuck() -> HealthRow:
+    runs = Run.objects.filter(state=states.STOPPED, request__state=states.APPROVED).count()
+    looks = Request.objects.filter(state=states.SUBMITTED, tries__gte=TRIES_AT_MOST).count()
+    counted = (
+        (runs, "run has stopped", "runs have stopped"),
+        (looks, "look at AWS was given up", "looks at AWS were given up"),
+    )
+    parts = [f"{count} {one if count == 1 else many}" for count, one, many in counted if count]
+    if not parts:
+        return HealthRow("Stopped work", "None.", "ok")
+    return HealthRow("Stopped work", f"{' and '.join(parts)}: a person has to look.", "warn")
+
+
+def _sealing(at: datetime) -> HealthRow:
+    state = audit.status()
+    lag = state.waits_for(at)
+    if lag is not None and lag > timedelta(seconds=settings.ROLEDESK_SEAL_LAG_SECONDS):
+        text = (
+            f"{_events(state.waiting)} not sealed. A database administrator could still erase them unseen."
+        )
+        return HealthRow("Sealing", text, "bad", "manage.py tend", state.oldest_waiting)
+    waiting = f", {state.waiting:,} waiting, the oldest for {lag.total_seconds():.1f} s" if lag is not None else ""
+    text = f"Sealed to {state.sealed:,}{waiting}."
+    if state.sealed and not state.published:
+        text += " No checkpoint is kept outside the database: one inside alone proves nothing."
+        return HealthRow("Sealing", text, "warn", "Set ROLEDESK_CHECKPOINT_DIR", state.signed_at)
+    return HealthRow("Sealing", text, "ok", since=state.signed_at)
+
+
+def _events(count: int) -> str:
+    return "1 event is" if count == 1 else f"{count:,} events are"

@@ -1,0 +1,98 @@
+"""How far the approvals of a request are: who has decided, which seats are empty, in words.
+
+Which approvals count is decided at the verb and at the claim by `permissions`; here the same rows are read in bulk, so
+that a list needs one query for all of its requests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from iamroles.models import Decision, Proposal, Revision
+from iamroles.permissions import requirements_of
+from iamroles.rules import approval
+from iamroles.rules.approval import Approval, Requirement
+
+
+@dataclass(frozen=True)
+class Seat:
+    """One requirement on the page: `done` of `count` people of `group`, and why they are needed."""
+
+    group: str
+    count: int
+    done: int
+    why: str
+
+    @property
+    def filled(self) -> bool:
+        """True when nobody of this group is missing."""
+        return self.done >= self.count
+
+
+@dataclass(frozen=True)
+class Progress:
+    """`given` of `needed`; `sentence` is what the page says."""
+
+    given: int
+    needed: int
+    seats: tuple[Seat, ...]
+    sentence: str
+
+
+def decisions_by_revision(revisions: Iterable[int]) -> dict[int, list[Decision]]:
+    """Returns the decisions of these revisions, oldest first, approvers and their groups loaded. Two queries."""
+    rows = Decision.objects.filter(revision_id__in=list(revisions)).select_related("approver", "revision")
+    found: dict[int, list[Decision]] = {}
+    for row in rows.prefetch_related("approver__groups").order_by("pk"):
+        found.setdefault(row.revision_id, []).append(row)
+    return found
+
+
+def progress_of(proposal: Proposal, revision: Revision, requester_id: int, decisions: Iterable[Decision]) -> Progress:
+    """Returns how far a proposal is, from its loaded decisions."""
+    requirements = requirements_of(proposal)
+    standing = [
+        Approval(str(row.approver_id), frozenset(group.name for group in row.approver.groups.all()))
+        for row in decisions
+        if row.decision == "approve"
+        and not row.ended_by
+        and row.approver.is_active
+        and row.approver_id not in (requester_id, revision.created_by_id)
+    ]
+    quorum = approval.quorum(requirements, standing)
+    seats = _seats(requirements, quorum.missing)
+    return Progress(quorum.given, quorum.needed, seats, _sentence(quorum.given, quorum.needed, seats))
+
+
+def _seats(requirements: Iterable[Requirement], missing: Iterable[str]) -> tuple[Seat, ...]:
+    left: dict[str, int] = {}
+    for group in missing:
+        left[group] = left.get(group, 0) + 1
+    seats = []
+    for requirement in requirements:
+        absent = min(requirement.count, left.get(requirement.group, 0))
+        left[requirement.group] = left.get(requirement.group, 0) - absent
+        seats.append(Seat(requirement.group, requirement.count, requirement.count - absent, requirement.why))
+    return tuple(seats)
+
+
+def _sentence(given: int, needed: int, seats: Iterable[Seat]) -> str:
+    if not needed:
+        return "It has a forbidden part: nobody can approve it."
+    done = [seat.group for seat in seats if seat.filled]
+    missing = [seat.group for seat in seats if not seat.filled]
+    parts = [f"{_listed(done)} done"] if done else []
+    parts += [f"{_listed(missing)} missing"] if missing else []
+    return f"{given} of {needed} {'approval' if needed == 1 else 'approvals'}: {', '.join(parts)}."
+
+
+def _listed(names: list[str]) -> str:
+    if len(names) < 2:
+        return "".join(names)
+    return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def standing_of(decisions: Mapping[int, list[Decision]], revision_id: int, user_id: int) -> Decision | None:
+    """Returns the person's own decision on a revision that still counts, or None."""
+    return next((d for d in decisions.get(revision_id, ()) if d.approver_id == user_id and not d.ended_by), None)

@@ -1,0 +1,212 @@
+"""The approval queue: tabs, filters and keyset pages over requests, by risk and then by age.
+
+One page costs the same number of queries whatever the number of rows; who may decide is `permissions`' own question.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from django.db.models import Case, Exists, IntegerField, OuterRef, Q, QuerySet, Value, When
+
+from iamroles import permissions
+from iamroles.models import Decision, Proposal, Request, User
+from iamroles.pages import frame, status
+from iamroles.pages.progress import Progress, decisions_by_revision, progress_of, standing_of
+from iamroles.pages.status import Status
+from iamroles.rules import risk, states
+
+PAGE_SIZE: Final = 25
+TABS: Final = {"waiting": "Waiting for me", "high": "High", "all": "All", "decided": "Decided by me"}
+_RANK = Case(
+    *(When(risk=word, then=Value(len(risk.ORDER) - place)) for place, word in enumerate(risk.ORDER)),
+    default=Value(len(risk.ORDER) + 1),
+    output_field=IntegerField(),
+)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class QueueFilter:
+    """What the address asks for. `after` is the keyset cursor of the page before."""
+
+    tab: str = "waiting"
+    text: str = ""
+    account: str = ""
+    risk: str = ""
+    after: str = ""
+
+    @property
+    def narrowed(self) -> bool:
+        """True when something besides the tab is chosen."""
+        return bool(self.text or self.account or self.risk)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One request of the queue."""
+
+    request: Request
+    status: Status
+    progress: Progress | None
+    marks: tuple[str, ...]
+    since: datetime
+    decided: Decision | None = None
+
+
+@dataclass(frozen=True)
+class Tab:
+    """One tab with its count."""
+
+    slug: str
+    title: str
+    count: int
+    current: bool
+
+
+@dataclass(frozen=True)
+class QueuePage:
+    """One page of the queue; `next_after` is "" on the last one. `elsewhere` counts what the filter hides."""
+
+    tabs: tuple[Tab, ...]
+    rows: tuple[Row, ...]
+    next_after: str
+    accounts: tuple[tuple[str, str], ...]
+    total: int
+
+
+def read_filter(values: dict[str, str]) -> QueueFilter:
+    """Returns the filter of an address; what it does not know is left out."""
+    tab = values.get("tab", "")
+    wanted = values.get("risk", "")
+    return QueueFilter(
+        tab=tab if tab in TABS else "waiting",
+        text=values.get("q", "").strip()[:200],
+        account=values.get("account", "").strip()[:12],
+        risk=wanted if wanted in risk.ORDER else "",
+        after=values.get("after", "")[:60],
+    )
+
+
+def queue_page(user: User, chosen: QueueFilter) -> QueuePage:
+    """Returns one page for a person who may review."""
+    by_tab = _by_tab(user)
+    rows = _narrow(by_tab[chosen.tab], chosen).annotate(rank=_RANK)
+    page = list(
+        _after(rows, chosen.after)
+        .select_related("requester", "team", "account")
+        .order_by("rank", "submitted_at", "pk")[: PAGE_SIZE + 1]
+    )
+    more, page = len(page) > PAGE_SIZE, page[:PAGE_SIZE]
+    counts = {slug: rows.count() for slug, rows in by_tab.items()}
+    visible = permissions.visible_requests(user).filter(account__isnull=False)
+    return QueuePage(
+        tabs=tuple(Tab(slug, title, counts[slug], slug == chosen.tab) for slug, title in TABS.items()),
+        rows=_rows(page, user),
+        next_after=_cursor(page[-1]) if more else "",
+        accounts=tuple(visible.order_by("account__name").values_list("account__number", "account__name").distinct()),
+        total=counts[chosen.tab],
+    )
+
+
+def next_waiting(user: User, after: Request) -> Request | None:
+    """Returns the request that the person should decide next: the first of the queue besides this one."""
+    rows = frame.waiting_for(user).exclude(pk=after.pk).annotate(rank=_RANK)
+    found: Request | None = rows.order_by("rank", "submitted_at", "pk").first()
+    return found
+
+
+def _by_tab(user: User) -> dict[str, QuerySet[Request]]:
+    reviewed = permissions.visible_requests(user).filter(state=states.IN_REVIEW)
+    decided = Decision.objects.filter(request=OuterRef("pk"), approver=user)
+    return {
+        "waiting": frame.waiting_for(user),
+        "high": reviewed.filter(risk__in=(risk.HIGH, risk.FORBIDDEN)),
+        "all": reviewed,
+        "decided": Request.objects.filter(Exists(decided)),
+    }
+
+
+def _narrow(rows: QuerySet[Request], chosen: QueueFilter) -> QuerySet[Request]:
+    if chosen.account:
+        rows = rows.filter(account__number=chosen.account)
+    if chosen.risk:
+        rows = rows.filter(risk=chosen.risk)
+    if chosen.text:
+        rows = rows.filter(matching(chosen.text))
+    return rows
+
+
+def matching(text: str) -> Q:
+    """Returns the condition for a search text: a reference, a part of title or role name, an account, a person."""
+    bare = text.upper().removeprefix("REQ-")
+    found = (
+        Q(title__icontains=text)
+        | Q(role_name__icontains=text.rsplit("/", 1)[-1])
+        | Q(account__name__icontains=text)
+        | Q(account__number=text)
+        | Q(requester__first_name__icontains=text)
+        | Q(requester__last_name__icontains=text)
+        | Q(requester__username__iexact=text)
+        | Q(team__name__icontains=text)
+    )
+    if bare.isascii() and bare.isdigit() and len(bare) <= 12:
+        found |= Q(pk=int(bare))
+    return found
+
+
+def _cursor(row: Request) -> str:
+    at = row.submitted_at or row.created_at
+    return f"{row.rank}.{(at - _EPOCH) // timedelta(microseconds=1)}.{row.pk}"  # type: ignore[attr-defined]
+
+
+def _after(rows: QuerySet[Request], cursor: str) -> QuerySet[Request]:
+    parts = cursor.split(".")
+    if len(parts) != 3 or not all(part.isascii() and part.isdigit() and len(part) < 19 for part in parts):
+        return rows
+    rank, micros, pk = map(int, parts)
+    try:
+        at = _EPOCH + timedelta(microseconds=micros)
+    except OverflowError:
+        return rows
+    return rows.filter(Q(rank__gt=rank) | Q(rank=rank, submitted_at__gt=at) | Q(rank=rank, submitted_at=at, pk__gt=pk))
+
+
+def _rows(page: list[Request], user: User) -> tuple[Row, ...]:
+    proposals = {
+        p.revision.request_id: p
+        for p in Proposal.objects.filter(revision__request__in=[row.pk for row in page])
+        .select_related("revision")
+        .defer("canonical")
+        .order_by("revision__number")
+    }
+    decisions = decisions_by_revision([p.revision_id for p in proposals.values()])
+    return tuple(_row(row, proposals.get(row.pk), decisions, user) for row in page)
+
+
+def _row(row: Request, proposal: Proposal | None, decisions: dict[int, list[Decision]], user: User) -> Row:
+    current = proposal if proposal and proposal.revision.number == row.revision_number else None
+    made: Iterable[Decision] = decisions.get(current.revision_id, ()) if current else ()
+    own = standing_of(decisions, current.revision_id, user.pk) if current else None
+    return Row(
+        request=row,
+        status=status.status_of(row, None),
+        progress=progress_of(current, current.revision, row.requester_id, made) if current else None,
+        marks=_marks(row, current),
+        since=row.submitted_at or row.created_at,
+        decided=own,
+    )
+
+
+def _marks(row: Request, proposal: Proposal | None) -> tuple[str, ...]:
+    marks = []
+    if proposal is not None and proposal.adopts:
+        marks.append("Adopts a role")
+    if row.revision_number > 1:
+        marks.append(f"Revision {row.revision_number}")
+    if row.account is not None and row.account.is_production:
+        marks.append("Production")
+    return tuple(marks)

@@ -1,0 +1,207 @@
+"""The permanent page of a request: what happens next, facts, plan, documents, decisions, and who may do what now.
+
+Actions are offered exactly by state and person; the verbs decide again. Lists of requests live in `request_list`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC
+from typing import Final
+
+from django.utils.crypto import salted_hmac
+
+from iamroles import permissions
+from iamroles.models import Decision, Proposal, Request, Revision, Run, Step, User
+from iamroles.pages import runs as run_pages
+from iamroles.pages import sections as section_pages
+from iamroles.pages import status
+from iamroles.pages.calls import CallWords, words_of
+from iamroles.pages.facts import Fact, facts_of
+from iamroles.pages.progress import Progress, decisions_by_revision, progress_of, standing_of
+from iamroles.pages.runs import RunPage
+from iamroles.pages.sections import Section
+from iamroles.pages.status import Status
+from iamroles.proposal import read as read_proposal
+from iamroles.rules import states
+
+TRIES_AT_MOST: Final = 12  # after this many failed looks an operator looks again (UX.md P5)
+LIVE_STATES: Final = (states.SUBMITTED, states.APPROVED)
+KIND_WORDS: Final = {"role": "CodeDeploy service role", "grant": "PassRole grant"}
+
+
+@dataclass(frozen=True)
+class RequestPage:
+    """All values of the request page for one person. `actions` are slugs that the template knows."""
+
+    request: Request
+    kind: str
+    status: Status
+    next_step: str
+    revision: Revision | None
+    proposal: Proposal | None
+    facts: tuple[Fact, ...]
+    plan: tuple[CallWords, ...]
+    sections: tuple[Section, ...]
+    progress: Progress | None
+    decisions: tuple[Decision, ...]
+    run: RunPage | None
+    runs: tuple[Run, ...]
+    actions: frozenset[str]
+    own_note: str
+    live: bool
+    marker: str
+
+
+def markers(user: User, request: Request, run: Run | None, steps: Sequence[Step]) -> str:
+    """Returns two keyed marks, "request.progress": equal ones mean that nothing is new for this person."""
+    first = f"{user.pk}|{request.pk}|{request.version}|{request.tries}|{request.last_code}"
+    head = salted_hmac("roledesk.request", first, algorithm="sha256").hexdigest()[:16]
+    return f"{head}.{run_pages.marker_of(user, run, steps) if run else 0}"
+
+
+def request_page(request: Request, user: User) -> RequestPage:
+    """Returns the page of a request that the person may see. The number of queries does not depend on the history."""
+    revision = request.revisions.select_related("created_by").filter(number=request.revision_number).first()
+    proposal = request.current_proposal()
+    stored = read_proposal(proposal.canonical) if proposal else None
+    every = list(request.revisions.values_list("pk", flat=True))
+    decisions = decisions_by_revision(every)
+    current = decisions.get(revision.pk, []) if revision else []
+    runs = tuple(request.runs.select_related("proposal__revision").order_by("-number"))
+    latest = runs[0] if runs else None
+    steps = list(latest.steps.all()) if latest else []
+    run_page = run_pages.run_page(request, latest, steps, user, latest=True) if latest else None
+    progress = progress_of(proposal, proposal.revision, request.requester_id, current) if proposal else None
+    begun = any(step.attempt for step in steps) and bool(latest and revision and _is_of(latest, revision))
+    actions = _actions(request, user, proposal, current, begun=begun)
+    return RequestPage(
+        request=request,
+        kind=KIND_WORDS.get(request.kind, request.kind),
+        status=status.status_of(request, latest),
+        next_step=next_step(request, latest, progress, current),
+        revision=revision,
+        proposal=proposal,
+        facts=facts_of(revision.facts) if revision else (),
+        plan=tuple(words_of(call) for call in stored.plan) if stored else (),
+        sections=section_pages.sections_of(stored, proposal) if stored and proposal else (),
+        progress=progress,
+        decisions=tuple(d for made in decisions.values() for d in made),
+        run=run_page,
+        runs=runs,
+        actions=actions,
+        own_note=_own_note(request, user, actions),
+        live=is_live(request, latest),
+        marker=markers(user, request, latest, steps),
+    )
+
+
+def _is_of(run: Run, revision: Revision) -> bool:
+    return run.proposal.revision_id == revision.pk
+
+
+def is_live(request: Request, run: Run | None) -> bool:
+    """Returns whether the page should go on asking: a worker has something to do."""
+    return request.state in LIVE_STATES and (run is None or run_pages.is_live(run))
+
+
+def next_step(request: Request, run: Run | None, progress: Progress | None, decisions: Sequence[Decision]) -> str:
+    """Returns what happens next, in one or two sentences."""
+    account = request.account.name if request.account else "the AWS account"
+    if request.state == states.DRAFT:
+        return "Nothing has been sent. Continue the form, check your answers and send them for approval."
+    if request.state == states.SUBMITTED:
+        return _observing(request, account)
+    if request.state == states.IN_REVIEW:
+        return _waiting_for(progress)
+    if request.state == states.CHANGES_REQUESTED:
+        asked = next((d for d in reversed(decisions) if d.decision == "changes"), None)
+        who = asked.approver.display_name if asked else "An approver"
+        return f"{who} asked for changes. Edit and resend the request, or withdraw it."
+    if request.state == states.APPROVED:
+        return _applying(run, account)
+    return _CLOSED[request.outcome].format(account=account)
+
+
+def _observing(request: Request, account: str) -> str:
+    if not request.last_code:
+        return f"A worker is reading {account}. Nothing is changed by that; it usually takes a few seconds."
+    failed = f"Reading {account} failed: {request.last_code}."
+    if request.tries >= TRIES_AT_MOST:
+        return f"{failed} It was tried {request.tries} times. An operator has to look."
+    at = f" at {request.next_try_at.astimezone(UTC):%H:%M:%S} UTC" if request.next_try_at else ""
+    return f"{failed} The next try starts{at}. Your answers are kept."
+
+
+def _waiting_for(progress: Progress | None) -> str:
+    if progress is None:
+        return "The proposal is being made again."
+    if not progress.needed:
+        return "It has a forbidden part, so nobody can approve it. Edit the request and send it again."
+    missing = [f"{seat.count - seat.done} of {seat.group}" for seat in progress.seats if not seat.filled]
+    return f"It waits for {' and '.join(missing)}. Nothing is changed in AWS before that."
+
+
+def _applying(run: Run | None, account: str) -> str:
+    if run is None:
+        return f"Approved. A worker takes it up next; nothing has been changed in {account} yet."
+    return {
+        states.GOING: f"A worker is applying it in {account}.",
+        states.WAITING: f"A worker goes on by itself; nobody has to do anything. {account} is partly changed.",
+        states.DONE: "All steps are done; the request is being closed.",
+        states.STOPPED: "It stopped and does not go on by itself. The run below says what is in place and what is not.",
+    }[run.state]
+
+
+_CLOSED: Final = {
+    "applied": "Done. {account} was read back and says exactly what was approved.",
+    "already_right": "AWS reads as you asked. There is nothing to change or approve.",
+    "handed_over": "Another tool manages this role: its repository gets the text, the portal made no AWS calls.",
+    "rejected": "It was rejected. Nothing was changed in AWS.",
+    "withdrawn": "It was withdrawn by its requester. Nothing was changed in AWS.",
+    "expired": "It was not decided in time. Nothing was changed in AWS.",
+    "abandoned": "It was abandoned by an operator; the run below says what is in place.",
+    "resolved": "Two operators stated that it is settled; the timeline says how.",
+    "superseded": "A newer request took its place.",
+}
+
+
+def _actions(
+    request: Request, user: User, proposal: Proposal | None, decisions: Sequence[Decision], *, begun: bool
+) -> frozenset[str]:
+    own = permissions.may_edit(user, request).allowed
+    found: set[str] = set()
+    if own:
+        found |= _own_actions(request, begun=begun)
+    if request.state != states.DRAFT:
+        found.add("comment")
+    if proposal is not None and request.state == states.IN_REVIEW:
+        groups = [r.group for r in permissions.requirements_of(proposal)] or ["approvers"]
+        if permissions.may_decide(user, request, proposal.revision, groups).allowed:
+            found.add("review")
+    standing = {proposal.revision_id: list(decisions)} if proposal else {}
+    given = standing_of(standing, proposal.revision_id, user.pk) if proposal else None
+    if given and given.decision == "approve" and request.state in (states.IN_REVIEW, states.APPROVED) and not begun:
+        found.add("take_back")
+        found.discard("review")
+    return frozenset(found)
+
+
+def _own_actions(request: Request, *, begun: bool) -> set[str]:
+    return {
+        states.DRAFT: {"continue", "discard"},
+        states.SUBMITTED: {"withdraw"},
+        states.IN_REVIEW: {"edit", "withdraw"},
+        states.CHANGES_REQUESTED: {"edit", "withdraw"},
+        states.APPROVED: set() if begun else {"withdraw"},
+    }.get(request.state, set())
+
+
+def _own_note(request: Request, user: User, actions: frozenset[str]) -> str:
+    """Returns why there is no decision here for somebody who might expect one."""
+    if request.state != states.IN_REVIEW or "review" in actions or "take_back" in actions:
+        return ""
+    if request.requester_id == user.pk:
+        return "You asked for this, so someone else must approve it."
+    return ""

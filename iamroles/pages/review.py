@@ -1,0 +1,150 @@
+"""The review page: everything an approver needs to decide one request, and what changed when the digest is stale.
+
+All of it is read from the stored proposal that the digest covers. Deciding is `workflow.decide`'s business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from iamroles import permissions
+from iamroles.models import Decision, Proposal, Request, Revision, User
+from iamroles.pages import sections as section_pages
+from iamroles.pages import status
+from iamroles.pages.calls import CallWords, words_of
+from iamroles.pages.progress import Progress, decisions_by_revision, progress_of, standing_of
+from iamroles.pages.sections import Passed, Section
+from iamroles.pages.status import Status
+from iamroles.proposal import read as read_proposal
+from iamroles.rules import states
+
+
+@dataclass(frozen=True)
+class FindingView:
+    """One finding with the id on the page that it is about. `tick` marks those that approving demands a tick for."""
+
+    id: str
+    severity: str
+    message: str
+    fix: str
+    anchor: str
+    where: str
+    will_not_work: bool
+    tick: bool
+
+
+@dataclass(frozen=True)
+class ReviewPage:
+    """All values of the review page. `closed_reason` says why the person cannot decide; "" when they can."""
+
+    request: Request
+    proposal: Proposal
+    revision: Revision
+    status: Status
+    findings: tuple[FindingView, ...]
+    standard: tuple[FindingView, ...]
+    progress: Progress
+    decisions: tuple[Decision, ...]
+    sections: tuple[Section, ...]
+    passed: tuple[Passed, ...]
+    plan: tuple[CallWords, ...]
+    own: Decision | None
+    closed_reason: str
+    digest: str
+
+    @property
+    def ticks(self) -> tuple[FindingView, ...]:
+        """The findings that must be ticked to approve."""
+        return tuple(finding for finding in self.findings if finding.tick)
+
+    @property
+    def approvable(self) -> bool:
+        """False for a forbidden request: it can only be sent back or rejected."""
+        return self.proposal.risk != "forbidden"
+
+
+def review_page(request: Request, proposal: Proposal, user: User, to_tick: Sequence[str]) -> ReviewPage:
+    """Returns the page of a request's current proposal for one person; `to_tick` are the finding ids to acknowledge."""
+    stored = read_proposal(proposal.canonical)
+    sections = section_pages.sections_of(stored, proposal)
+    decisions = decisions_by_revision([proposal.revision_id])
+    made = decisions.get(proposal.revision_id, [])
+    own = standing_of(decisions, proposal.revision_id, user.pk)
+    findings = tuple(_finding(found, sections, to_tick) for found in proposal.findings)
+    standard = {id(view) for view, found in zip(findings, proposal.findings, strict=True) if found["standard"]}
+    return ReviewPage(
+        request=request,
+        proposal=proposal,
+        revision=proposal.revision,
+        status=status.status_of(request, request.runs.order_by("-number").first()),
+        findings=tuple(view for view in findings if id(view) not in standard),
+        standard=tuple(view for view in findings if id(view) in standard),
+        progress=progress_of(proposal, proposal.revision, request.requester_id, made),
+        decisions=tuple(made),
+        sections=sections,
+        passed=next((section.passed for section in sections if section.anchor == "grants"), ()),
+        plan=tuple(words_of(call) for call in stored.plan),
+        own=own,
+        closed_reason=_closed_reason(request, proposal, user, own),
+        digest=proposal.digest,
+    )
+
+
+def _closed_reason(request: Request, proposal: Proposal, user: User, own: Decision | None) -> str:
+    """Returns the sentence that stands in the place of the decision form, or ""."""
+    groups = [r.group for r in permissions.requirements_of(proposal)] or ["approvers"]
+    allowance = permissions.may_decide(user, request, proposal.revision, groups)
+    if request.state != states.IN_REVIEW:
+        return f"{request.reference} is no longer in review: there is nothing to decide."
+    if not allowance.allowed:
+        return allowance.reason
+    if own is not None:
+        words = {"approve": "approved", "changes": "asked for changes", "reject": "rejected"}
+        return f"You {words[own.decision]} this revision."
+    return ""
+
+
+def _finding(found: dict[str, object], sections: Sequence[Section], to_tick: Sequence[str]) -> FindingView:
+    anchor = section_pages.anchor_for(str(found["place"]), sections)
+    section = next((s for s in sections if anchor == s.anchor or anchor in s.anchors), None)
+    where = section.title if section else "The whole request"
+    if "-stmt-" in anchor:
+        where += f", statement {anchor.rsplit('-', 1)[-1]}"
+    return FindingView(
+        id=str(found["id"]),
+        severity=str(found["severity"]),
+        message=str(found["message"]),
+        fix=str(found["fix"]),
+        anchor=anchor,
+        where=where,
+        will_not_work=bool(found["will_not_work"]),
+        tick=found["id"] in to_tick and not found["standard"],
+    )
+
+
+@dataclass(frozen=True)
+class Changed:
+    """What the 409 page shows: what was seen beside what stands now. `before` is None for an unknown digest."""
+
+    before: Proposal | None
+    now: Proposal | None
+    gone: tuple[str, ...]
+    came: tuple[str, ...]
+    stays: int
+
+
+def changed_since(request: Request, seen_digest: str) -> Changed:
+    """Returns how the request differs from the proposal that the person had in front of them."""
+    rows = Proposal.objects.filter(revision__request=request).select_related("revision")
+    before = rows.filter(digest=seen_digest).first()
+    now = request.current_proposal()
+    old = list(before.sentences) if before else []
+    new = list(now.sentences) if now else []
+    return Changed(
+        before=before,
+        now=now,
+        gone=tuple(sentence for sentence in old if sentence not in new),
+        came=tuple(sentence for sentence in new if sentence not in old),
+        stays=sum(sentence in old for sentence in new),
+    )

@@ -1,0 +1,375 @@
+"""The five sections of a proposal, for the review page and the request page: words first, then document and difference.
+
+Everything comes from the stored canonical text, which is what the digest covers; nothing is generated again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from iamroles.blueprints.state import PolicyState, RoleState
+from iamroles.iam import arns, catalogue, documents, wording
+from iamroles.iam.documents import Document
+from iamroles.models import Proposal
+from iamroles.pages import comparison
+from iamroles.pages.comparison import Difference
+from iamroles.proposal import Stored
+from iamroles.proposal.wording import policy_label
+
+Mark = Literal["new", "changed", "same", "kept"]
+MARK_WORDS = {"new": "New", "changed": "Changed", "same": "As it is", "kept": "Kept"}
+MARK_TONES = {"new": "ok", "changed": "warn", "same": "neutral", "kept": "info"}
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """One sentence about one statement. `sign` is "+", "−" or "" ; `anchor` is the statement's id on the page."""
+
+    text: str
+    sign: str = ""
+    anchor: str = ""
+
+
+@dataclass(frozen=True)
+class Words:
+    """What a document says: added and removed sentences first, then those that stay."""
+
+    sentences: tuple[Sentence, ...]
+    unchanged: int = 0
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """One document with its words. `difference` is None where nothing is live, or where both sides say the same.
+
+    `open` is true for what this portal generated: AWS's own text and what stays as it is start folded.
+    """
+
+    anchor: str
+    title: str
+    mark: Mark
+    words: Words
+    text: str
+    note: str = ""
+    arn: str = ""
+    difference: Difference | None = None
+    open: bool = False
+
+    @property
+    def mark_word(self) -> str:
+        """The mark in words."""
+        return MARK_WORDS[self.mark]
+
+    @property
+    def tone(self) -> str:
+        """The mark's colour token."""
+        return MARK_TONES[self.mark]
+
+
+@dataclass(frozen=True)
+class Property:
+    """One single value of the role, before and after."""
+
+    name: str
+    before: str
+    after: str
+    mark: Mark
+
+    @property
+    def mark_word(self) -> str:
+        """The mark in words."""
+        return MARK_WORDS[self.mark]
+
+    @property
+    def tone(self) -> str:
+        """The mark's colour token."""
+        return MARK_TONES[self.mark]
+
+
+@dataclass(frozen=True)
+class Passed:
+    """A role that the request passes, as it was observed."""
+
+    name: str
+    arn: str
+    role_id: str | None
+
+
+@dataclass(frozen=True)
+class Section:
+    """`anchor` is the section's id; a section has exhibits, or properties, or both."""
+
+    anchor: str
+    number: int
+    title: str
+    summary: str
+    exhibits: tuple[Exhibit, ...] = ()
+    properties: tuple[Property, ...] = ()
+    passed: tuple[Passed, ...] = ()
+    anchors: frozenset[str] = field(default_factory=frozenset)
+
+
+def slug(text: str) -> str:
+    """Returns the text as part of an id: letters, digits and hyphens."""
+    return re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-").lower()
+
+
+def sections_of(stored: Stored, proposal: Proposal) -> tuple[Section, ...]:
+    """Returns Trust, Permissions, Grants, Tags/boundary/name and In AWS now, in this order."""
+    made = (
+        _trust(stored),
+        _permissions(stored),
+        _grants(stored),
+        _properties(stored),
+        _live(stored, proposal),
+    )
+    return tuple(section for section in made if section is not None)
+
+
+def anchor_for(place: str, sections: Sequence[Section]) -> str:
+    """Returns the id that a finding's place leads to: the statement, else the document, the section, the findings.
+
+    Places are "trust", "grants:NAME", "in-aws:NAME#stmt-2" and the like (`rules.findings`).
+    """
+    known = {a for section in sections for a in (section.anchor, *section.anchors)}
+    whole, _, statement = place.partition("#")
+    section, _, name = whole.partition(":")
+    documents_named = [f"{prefix}-{slug(name)}" for prefix in ("grant", "policy", "inline")] if name else [section]
+    wanted = [f"{document}-{slug(statement)}" for document in documents_named if statement]
+    return next((anchor for anchor in (*wanted, *documents_named, section) if anchor in known), "findings")
+
+
+def statement_sentences(document: Document, anchor: str) -> tuple[Sentence, ...]:
+    """Returns one sentence for each statement, with the statement's id (`ANCHOR-stmt-1` …)."""
+    return tuple(
+        Sentence(text, anchor=f"{anchor}-stmt-{number}")
+        for number, text in enumerate(wording.sentences(document), start=1)
+    )
+
+
+def words_between(before: Document | None, after: Document, anchor: str) -> Words:
+    """Returns what a document says, with signs where it says something else than before."""
+    now = statement_sentences(after, anchor)
+    if before is None:
+        return Words(now)
+    old = wording.sentences(before)
+    said = {sentence.text for sentence in now}
+    added = tuple(Sentence(s.text, "+", s.anchor) for s in now if s.text not in old)
+    removed = tuple(Sentence(text, "−") for text in old if text not in said)
+    stays = tuple(s for s in now if s.text in old)
+    return Words((*removed, *added, *stays), len(stays))
+
+
+def exhibit(
+    *,
+    anchor: str,
+    title: str,
+    before: Document | None,
+    after: Document,
+    note: str = "",
+    arn: str = "",
+    kept: bool = False,
+) -> Exhibit:
+    """Returns a document beside what is live; the same meaning counts as "as it is" whatever the spelling."""
+    mark: Mark = "new"
+    if before is not None:
+        mark = "same" if documents.equal(before, after) else "changed"
+    text = documents.pretty(after)
+    return Exhibit(
+        anchor=anchor,
+        title=title,
+        mark="kept" if kept else mark,
+        words=words_between(before, after, anchor),
+        text=text,
+        note=note,
+        arn=arn,
+        difference=comparison.compare(documents.pretty(before), text) if before and mark == "changed" else None,
+        open=mark in ("new", "changed"),
+    )
+
+
+def _section(anchor: str, number: int, title: str, summary: str, exhibits: Sequence[Exhibit], **more: Any) -> Section:
+    anchors = {e.anchor for e in exhibits} | {s.anchor for e in exhibits for s in e.words.sentences if s.anchor}
+    return Section(anchor, number, title, summary, tuple(exhibits), anchors=frozenset(anchors), **more)
+
+
+def _trust(stored: Stored) -> Section | None:
+    role = stored.target.role
+    if role is None:
+        return None
+    live = stored.base.role
+    narrower = any(kept.kind == "trust" for kept in stored.kept)
+    shown = exhibit(
+        anchor="trust-policy",
+        title="Trust policy",
+        before=live.trust if live else None,
+        after=role.trust,
+        note="The live trust policy is narrower than ours and still lets CodeDeploy in. It stays." if narrower else "",
+        kept=narrower,
+    )
+    summary = {
+        "new": "Who may use the role. Nothing is live to compare with.",
+        "changed": "Who may use the role changes.",
+        "same": "Who may use the role stays as it is.",
+        "kept": "Who may use the role stays as it is.",
+    }[shown.mark]
+    return _section("trust", 1, "Trust", summary, [_with_alias(shown, "trust")])
+
+
+def _with_alias(shown: Exhibit, anchor: str) -> Exhibit:
+    """Statement ids of the one document of a section start with the section's own name (`trust-stmt-1`)."""
+    renamed = tuple(
+        Sentence(s.text, s.sign, s.anchor.replace(f"{shown.anchor}-", f"{anchor}-", 1)) for s in shown.words.sentences
+    )
+    return Exhibit(**{**vars(shown), "words": Words(renamed, shown.words.unchanged)})
+
+
+def _permissions(stored: Stored) -> Section | None:
+    role = stored.target.role
+    if role is None:
+        return None
+    before = stored.base.role.attached if stored.base.role else frozenset()
+    kept = {k.name for k in stored.kept if k.kind == "attached"}
+    shown = [
+        _attachment(arn, new=arn not in before, kept=arn in kept)
+        for arn in sorted(role.attached, key=lambda arn: (arn in before, arn))
+        if arn not in stored.target.policies
+    ]
+    shown += [
+        exhibit(
+            anchor=f"inline-{slug(name)}",
+            title=f"Inline policy {name}",
+            before=(stored.base.role.inline if stored.base.role else {}).get(name),
+            after=document,
+            note="Somebody else put it there. It is not changed.",
+            kept=any(k.kind == "inline" and k.name == name for k in stored.kept),
+        )
+        for name, document in sorted(role.inline.items())
+    ]
+    added = len(role.attached - before - set(stored.target.policies))
+    summary = f"{_number(added, 'policy', 'policies')} attached, " if added else "Nothing of AWS's is attached, "
+    return _section("permissions", 2, "Permissions", summary + _kept_words(len(kept) + len(role.inline)), shown)
+
+
+def _number(count: int, one: str, many: str) -> str:
+    return f"1 {one}" if count == 1 else f"{count} {many}"
+
+
+def _kept_words(count: int) -> str:
+    if not count:
+        return "nothing of others on the role."
+    return f"{_number(count, 'part', 'parts')} of others kept."
+
+
+def _attachment(arn: str, *, new: bool, kept: bool) -> Exhibit:
+    mark: Mark = "new" if new else "kept" if kept else "same"
+    label = policy_label(arn)
+    anchor = f"policy-{slug(arn.rsplit('/', 1)[-1])}"
+    try:
+        document = catalogue.managed_policy(arn.rsplit("/", 1)[-1], arns.parse_arn(arn).partition).document
+    except (KeyError, ValueError):
+        document = None
+    return Exhibit(
+        anchor=anchor,
+        title=label,
+        mark=mark,
+        words=Words(statement_sentences(document, anchor)) if document else Words(()),
+        text=documents.pretty(document) if document else "",
+        note="" if document else "Its contents are not part of this request; the policy stays attached as it is.",
+        arn=arn,
+        open=False,
+    )
+
+
+def _grants(stored: Stored) -> Section:
+    shown = []
+    for arn, policy in sorted(stored.target.policies.items()):
+        if policy is None:
+            continue
+        live = stored.base.policies.get(arn)
+        shown.append(
+            exhibit(
+                anchor=f"grant-{slug(policy.name)}",
+                title=f"PassRole policy {policy.name}",
+                before=live.document if live else None,
+                after=policy.document,
+                note=_attached_note(arn, policy, stored.base.role, stored.target.role),
+                arn=arn,
+            )
+        )
+    passed = tuple(
+        Passed(arns.role_name_of(arn), arn, seen["role_id"])
+        for arn, seen in sorted(stored.body["dependencies"]["passed_roles"].items())
+    )
+    summary = (
+        "Which roles CodeDeploy may hand to ECS tasks, beyond what the attached policies allow."
+        if shown
+        else "No grant is needed: the attached policies cover the named roles."
+    )
+    return _section("grants", 3, "Grants", summary, shown, passed=passed)
+
+
+def _attached_note(arn: str, policy: PolicyState, before: RoleState | None, after: RoleState | None) -> str:
+    if after is None or arn not in after.attached:
+        return ""
+    if before is not None and arn in before.attached:
+        return f"Attached to {after.name} already."
+    return f"Attached to {after.name} by this request."
+
+
+def _properties(stored: Stored) -> Section | None:
+    role = stored.target.role
+    if role is None:
+        return None
+    live = stored.base.role
+    kept = {k.name for k in stored.kept if k.kind == "tag"}
+    pairs = [
+        ("Name", live.name if live else "", role.name),
+        ("Path", live.path if live else "", role.path),
+        ("Permissions boundary", (live.boundary or "none") if live else "", role.boundary or "none"),
+        ("Description", (live.description or "empty") if live else "", role.description or "empty"),
+        (
+            "Longest session",
+            f"{live.max_session // 60} minutes" if live else "",
+            f"{role.max_session // 60} minutes",
+        ),
+    ]
+    rows = [Property(name, old, new, _mark(live is None, old, new)) for name, old, new in pairs]
+    for key, value in sorted(role.tags.items()):
+        old = live.tags.get(key, "") if live else ""
+        mark: Mark = "kept" if key in kept else _mark(live is None or key not in live.tags, old, value)
+        rows.append(Property(f"Tag {key}", old, value, mark))
+    changed = sum(row.mark in ("new", "changed") for row in rows)
+    summary = f"{changed} of {len(rows)} values are new or change." if changed else "All of it stays as it is."
+    return _section("names", 4, "Tags, boundary, name", summary, [], properties=tuple(rows))
+
+
+def _mark(new: bool, before: str, after: str) -> Mark:
+    if new:
+        return "new"
+    return "same" if before == after else "changed"
+
+
+def _live(stored: Stored, proposal: Proposal) -> Section:
+    role = stored.base.role
+    if role is None:
+        return _section("in-aws", 5, "In AWS now", "The role does not exist yet.", [])
+    rows = [
+        Property("Role ARN", "", role.arn, "same"),
+        Property("RoleId", "", role.role_id or "", "same"),
+    ]
+    rows += [Property("Attached", "", policy_label(arn), _kept_mark(stored, arn)) for arn in sorted(role.attached)]
+    rows += [Property("Inline policy", "", name, _kept_mark(stored, name)) for name in sorted(role.inline)]
+    summary = (
+        "The role exists and is not managed here yet: approving adopts it with everything that is attached."
+        if proposal.adopts
+        else "The role exists and is managed here."
+    )
+    return _section("in-aws", 5, "In AWS now", summary, [], properties=tuple(rows))
+
+
+def _kept_mark(stored: Stored, name: str) -> Mark:
+    return "kept" if any(k.name == name for k in stored.kept) else "same"

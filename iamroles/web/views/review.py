@@ -1,0 +1,216 @@
+"""The approval queue, the review page and deciding. A decision is one verb; every refusal keeps what was typed."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.html import format_html
+from django.views.decorators.http import require_POST, require_safe
+
+from iamroles import permissions
+from iamroles.models import Request, User
+from iamroles.pages import queue as queue_pages
+from iamroles.pages import review as review_pages
+from iamroles.pages.progress import decisions_by_revision, progress_of
+from iamroles.rules import risk
+from iamroles.transitions import WrongState
+from iamroles.web.caller import actor_of, signed_in_at, user_of
+from iamroles.web.once import once
+from iamroles.web.reading import load_request, may_look, refuse_look
+from iamroles.workflow import decide
+from iamroles.workflow.verbs import Invalid, NotAllowed, SignInTooOld, StaleDigest
+
+_KEPT = "typed_decision"
+
+
+@dataclass(frozen=True)
+class Typed:
+    """What an approver typed and ticked, so that no refusal loses it."""
+
+    decision: str = ""
+    reason: str = ""
+    acknowledged: tuple[str, ...] = ()
+    proposal_digest: str = ""
+
+
+@login_required
+@require_safe
+def approval_queue(request: HttpRequest) -> HttpResponse:
+    """Shows what waits for approval; tab, filter and page are in the address."""
+    user = user_of(request)
+    allowed = permissions.may_review(user)
+    if not allowed.allowed:
+        return refuse_look(request, "view_queue", allowed)
+    chosen = queue_pages.read_filter(request.GET.dict())
+    query = request.GET.copy()
+    for name in ("after", "tab"):
+        query.pop(name, None)
+    context = {
+        "page": queue_pages.queue_page(user, chosen),
+        "chosen": chosen,
+        "query": query.urlencode(),
+        "risks": risk.ORDER[::-1],
+    }
+    return render(request, "iamroles/approval_queue.html", context)
+
+
+@login_required
+@require_safe
+def approval_review(request: HttpRequest, request_id: int) -> HttpResponse:
+    """Shows everything that an approver needs, and the form to decide."""
+    row = load_request(request_id)
+    allowed = may_look(request, row)
+    if not allowed.allowed:
+        return refuse_look(request, "view_review", allowed, row)
+    kept = request.session.get(_KEPT)
+    typed = _typed_from(kept) if kept and kept.get("request_id") == row.pk else Typed()
+    return _review(request, row, typed, kept=bool(typed.decision))
+
+
+def _typed_from(kept: dict[str, Any]) -> Typed:
+    return Typed(
+        decision=str(kept.get("decision", "")),
+        reason=str(kept.get("reason", "")),
+        acknowledged=tuple(map(str, kept.get("acknowledged", ()))),
+        proposal_digest=str(kept.get("proposal_digest", "")),
+    )
+
+
+def _review(request: HttpRequest, row: Request, typed: Typed, status: int = 200, **more: Any) -> HttpResponse:
+    proposal = row.current_proposal()
+    if proposal is None:
+        messages.info(request, f"There is nothing to review yet: a worker is reading AWS for {row.reference}.")
+        return redirect("request_detail", row.pk)
+    to_tick = [finding["id"] for finding in decide.to_acknowledge(proposal)]
+    page = review_pages.review_page(row, proposal, user_of(request), to_tick)
+    context = {"page": page, "typed": typed, "request_row": row, **more}
+    return render(request, "iamroles/approval_review.html", context, status=status)
+
+
+@login_required
+@require_POST
+def approval_decide(request: HttpRequest, request_id: int) -> HttpResponse:
+    """Records one decision: 303 to the next request, or 403, 409, 422 with what was typed, or to signing in again."""
+    row = load_request(request_id)
+    user = user_of(request)
+    typed = Typed(
+        decision=request.POST.get("decision", "")[:20],
+        reason=request.POST.get("reason", ""),
+        acknowledged=tuple(request.POST.getlist("acknowledged")),
+        proposal_digest=request.POST.get("proposal_digest", "")[:64],
+    )
+    try:
+        return once(request, user, lambda: _decide(request, row, user, typed), meanwhile=reverse("approval_queue"))
+    except SignInTooOld:
+        return _sign_in_again(request, row, typed)
+    except NotAllowed as error:
+        context = {"reason": str(error), "request_row": row, "typed": typed}
+        return render(request, "iamroles/approval_refused.html", context, status=403)
+    except StaleDigest as error:
+        return _changed(request, row, typed, str(error))
+    except Invalid as error:
+        return _review(request, row, typed, 422, problems=[(_ANCHORS.get(error.field, "decide"), str(error))])
+    except WrongState:
+        return _decided_meanwhile(request, row, typed)
+
+
+_ANCHORS = {"reason": "decision-reason", "acknowledged": "acknowledged-0", "decision": "decide"}
+
+
+def _decide(request: HttpRequest, row: Request, user: User, typed: Typed) -> str:
+    decide.decide(
+        request_id=row.pk,
+        user=user,
+        decision=typed.decision,
+        seen_digest=typed.proposal_digest,
+        reason=typed.reason[:2000],
+        acknowledged=list(typed.acknowledged),
+        signed_in_at=signed_in_at(request),
+        actor=actor_of(request),
+        at=datetime.now(UTC),
+    )
+    request.session.pop(_KEPT, None)
+    address = reverse("request_detail", args=[row.pk])
+    text = _outcome(row, typed.decision)
+    messages.success(request, format_html('{} <a href="{}">View {}</a>', text, address, row.reference))
+    following = queue_pages.next_waiting(user, row)
+    return reverse("approval_review", args=[following.pk]) if following else reverse("approval_queue")
+
+
+def _outcome(row: Request, decision: str) -> str:
+    if decision == "changes":
+        return f"You asked {row.requester.display_name} for changes to {row.reference}."
+    if decision == "reject":
+        return f"{row.reference} is rejected."
+    proposal = row.current_proposal()
+    if proposal is None:
+        return f"{row.reference} approved."
+    made = decisions_by_revision([proposal.revision_id]).get(proposal.revision_id, [])
+    progress = progress_of(proposal, proposal.revision, row.requester_id, made)
+    tail = "A worker applies it now." if progress.given >= progress.needed else "You can take it back on its page."
+    return f"{row.reference} approved ({progress.given} of {progress.needed}). {tail}"
+
+
+def _sign_in_again(request: HttpRequest, row: Request, typed: Typed) -> HttpResponse:
+    request.session[_KEPT] = {**asdict(typed), "acknowledged": list(typed.acknowledged), "request_id": row.pk}
+    messages.info(request, "Your decision is kept. Confirm that it is you, then send it.")
+    following = urlencode({"next": reverse("approval_review", args=[row.pk])})
+    return redirect(f"{reverse('account_reauthenticate')}?{following}")
+
+
+def _changed(request: HttpRequest, row: Request, typed: Typed, reason: str) -> HttpResponse:
+    row = load_request(row.pk)
+    context = {
+        "reason": reason,
+        "reference": row.reference,
+        "request_row": row,
+        "typed": typed,
+        "changed": review_pages.changed_since(row, typed.proposal_digest),
+        "back": reverse("approval_review", args=[row.pk]),
+        "back_words": f"Review {row.reference} again",
+    }
+    return render(request, "iamroles/approval_changed.html", context, status=409)
+
+
+def _decided_meanwhile(request: HttpRequest, row: Request, typed: Typed) -> HttpResponse:
+    row = load_request(row.pk)
+    decisions = row.decisions.select_related("approver", "revision").order_by("-pk")
+    context = {
+        "reference": row.reference,
+        "request_row": row,
+        "typed": typed,
+        "decisions": list(decisions[:5]),
+        "back": reverse("request_detail", args=[row.pk]),
+        "back_words": f"See {row.reference}",
+    }
+    return render(request, "iamroles/approval_decided.html", context, status=409)
+
+
+@login_required
+@require_POST
+def approval_take_back(request: HttpRequest, request_id: int) -> HttpResponse:
+    """Takes the person's own approval back; the request returns to review."""
+    row = load_request(request_id)
+    user = user_of(request)
+    address = reverse("request_detail", args=[row.pk])
+
+    def produce() -> str:
+        decide.take_back(request_id=row.pk, user=user, actor=actor_of(request), at=datetime.now(UTC))
+        messages.success(request, f"Your approval of {row.reference} is taken back.")
+        return address
+
+    try:
+        return once(request, user, produce, meanwhile=address)
+    except NotAllowed as error:
+        return render(request, "403.html", {"reason": str(error), "back": address}, status=403)
+    except WrongState as error:
+        context = {"reason": str(error), "back": address, "reference": row.reference}
+        return render(request, "409.html", context, status=409)
