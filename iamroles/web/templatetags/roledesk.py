@@ -93,10 +93,13 @@ def when(context: Context, at: datetime | None, seconds: bool = False) -> str:
     utc = at.astimezone(UTC)
     clock = "%H:%M:%S" if seconds else "%H:%M"
     text = f"{utc.day} {utc:%b %Y}, {utc.strftime(clock)} UTC"
+    shown = format_html('<time class="nowrap" datetime="{}">{}</time>', f"{utc:%Y-%m-%dT%H:%M:%SZ}", text)
     zone = _zone(context)
-    if zone is not None:
-        text = f"{text} ({utc.astimezone(zone).strftime(clock)} {zone.key.rsplit('/', 1)[-1].replace('_', ' ')})"
-    return format_html('<time class="nowrap" datetime="{}">{}</time>', f"{utc:%Y-%m-%dT%H:%M:%SZ}", text)
+    if zone is None:
+        return shown
+    place = zone.key.rsplit("/", 1)[-1].replace("_", " ")
+    local = utc.astimezone(zone).strftime(clock)
+    return format_html('{} <span class="nowrap muted">({} {})</span>', shown, local, place)
 
 
 @register.filter

@@ -1,0 +1,132 @@
+"""Reads for Home: what needs this person. Blocks that do not concern a person are None; every block is one query."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import Count, Min, Prefetch, Q, QuerySet
+
+from iamroles import permissions
+from iamroles.models import AuditCheckpoint, AuditEvent, Decision, Request, Run, User
+from iamroles.pages import frame
+from iamroles.pages.status import Status, status_of
+from iamroles.rules import groups, states
+
+_RECENT = timedelta(days=14)
+_ROWS = 6
+
+
+@dataclass(frozen=True)
+class HomeRow:
+    """One request of the person with its status and the sentence that says what to do."""
+
+    request: Request
+    status: Status
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """The approver's block."""
+
+    total: int
+    high: int
+    oldest: datetime | None
+
+
+@dataclass(frozen=True)
+class Trail:
+    """The auditor's block: the last published checkpoint, or None before the first."""
+
+    size: int
+    at: datetime | None
+
+
+@dataclass(frozen=True)
+class Home:
+    """Everything on Home for one person. `is_new` is True for somebody with no request and nothing to decide."""
+
+    needs_you: tuple[HomeRow, ...]
+    in_progress: tuple[HomeRow, ...]
+    drafts: tuple[HomeRow, ...]
+    applied: tuple[HomeRow, ...]
+    waiting: Waiting | None
+    trail: Trail | None
+    asks: bool
+
+    @property
+    def is_new(self) -> bool:
+        """True when no block has anything to show."""
+        return not (self.needs_you or self.in_progress or self.drafts or self.applied)
+
+
+def home_of(user: User, now: datetime) -> Home:
+    """Returns Home for a signed-in person."""
+    names = permissions.group_names(user)
+    rows = [_row(request) for request in _requests(user, now)]
+    needing = [row for row in rows if row.hint]
+    in_progress = [row for row in rows if not row.hint and row.request.state not in (states.DRAFT, states.CLOSED)]
+    return Home(
+        needs_you=tuple(needing[:_ROWS]),
+        in_progress=tuple(in_progress[:_ROWS]),
+        drafts=tuple([row for row in rows if row.request.state == states.DRAFT][:_ROWS]),
+        applied=tuple([row for row in rows if row.request.state == states.CLOSED and not row.hint][:_ROWS]),
+        waiting=_waiting(user) if permissions.may_review(user).allowed else None,
+        trail=_trail() if names & {groups.AUDITORS, groups.SECURITY, groups.OPERATORS} else None,
+        asks=user.teams.exists(),
+    )
+
+
+def _requests(user: User, now: datetime) -> QuerySet[Request]:
+    recent = Q(closed_at__gte=now - _RECENT)
+    rows = Request.objects.filter(requester=user).filter(~Q(state=states.CLOSED) | recent)
+    latest = Prefetch("runs", queryset=Run.objects.order_by("-number"), to_attr="ordered_runs")
+    return rows.select_related("account", "team").prefetch_related(latest).order_by("-updated_at")[:60]
+
+
+def _row(request: Request) -> HomeRow:
+    runs: list[Run] = getattr(request, "ordered_runs", [])
+    status = status_of(request, runs[0] if runs else None)
+    hint = ""
+    if request.state == states.CHANGES_REQUESTED:
+        hint = "An approver asks for changes."
+    elif status.tab == "needs_attention":
+        hint = "Stopped: see what is in place and what you can do."
+    elif status.slug == "rejected":
+        hint = "Rejected: see why."
+    return HomeRow(request, status, hint)
+
+
+def _waiting(user: User) -> Waiting:
+    rows = frame.waiting_for(user).order_by()
+    counted = Request.objects.filter(pk__in=rows.values("pk")).aggregate(
+        total=Count("pk"), high=Count("pk", filter=Q(risk="high")), oldest=Min("submitted_at")
+    )
+    return Waiting(counted["total"], counted["high"], counted["oldest"])
+
+
+def _trail() -> Trail | None:
+    newest = AuditCheckpoint.objects.order_by("-size").first()
+    return Trail(newest.size, newest.signed_at) if newest else Trail(0, None)
+
+
+@dataclass(frozen=True)
+class DemoSteps:
+    """Which steps of the card "Try it in three minutes" are done. Only demo settings show it."""
+
+    approved: bool
+    applied: bool
+    asked: bool
+    exported: bool
+
+
+def demo_steps(*, first: int = 1, prepared: int = 3) -> DemoSteps:
+    """Returns what visitors have done since the demo was filled with `prepared` requests, beginning with `first`."""
+    row = Request.objects.filter(pk=first).first()
+    return DemoSteps(
+        approved=Decision.objects.filter(request_id=first, decision="approve").exists(),
+        applied=row is not None and row.outcome == "applied",
+        asked=Request.objects.filter(pk__gte=first + prepared, submitted_at__isnull=False).exists(),
+        exported=AuditEvent.objects.filter(action="export.started").exists(),
+    )

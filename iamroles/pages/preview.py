@@ -1,0 +1,217 @@
+"""What answers lead to, by the facts alone: sentences, documents, findings, the digest of what is wanted.
+
+The preview is the blueprint: the same pure functions as in the worker. Nothing here looks at AWS; what only AWS knows
+is left to the worker, never guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from iamroles import canonical
+from iamroles.blueprints import Desired, GrantFacts, RoleFacts, State, build_desired, grants
+from iamroles.blueprints.desired import managed_policy
+from iamroles.blueprints.facts import Facts
+from iamroles.iam import arns, catalogue, coverage
+from iamroles.iam.documents import Document
+from iamroles.models import ManagedRole
+from iamroles.proposal import lay_over, wording
+from iamroles.rules import approval, checks, risk
+from iamroles.rules.findings import Finding
+
+
+@dataclass(frozen=True)
+class PassedLine:
+    """One role that is to be passed to ECS tasks, and what makes that possible."""
+
+    arn: str
+    name: str
+    place: str
+    covered: bool
+    sentence: str
+
+
+@dataclass(frozen=True)
+class PolicyPart:
+    """One policy that the role will hold. `is_new` marks the one that is created for this request."""
+
+    label: str
+    arn: str
+    document: Document
+    is_new: bool
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What the answers lead to, by the facts alone. `digest` is the SHA-256 of desired, as in the evidence."""
+
+    title: str
+    sentences: tuple[str, ...]
+    lines: tuple[PassedLine, ...]
+    trust: Document | None
+    policies: tuple[PolicyPart, ...]
+    boundary: str | None
+    digest: str
+    findings: tuple[Finding, ...]
+    risk: str
+    covered_already: tuple[str, ...] = ()
+
+    @property
+    def own_findings(self) -> tuple[Finding, ...]:
+        """What counts for risk: the account's standard does not give it."""
+        return tuple(finding for finding in self.findings if not finding.standard)
+
+    @property
+    def standard_findings(self) -> tuple[Finding, ...]:
+        """What comes with AWS's Limited policy; pages fold it."""
+        return tuple(finding for finding in self.findings if finding.standard)
+
+    @property
+    def approvals(self) -> int:
+        """How many people must agree by the starting rules, before a worker has looked at AWS."""
+        wanted = approval.requirements_for(risk=self.risk, adopts=False, owner_group="")
+        return sum(requirement.count for requirement in wanted)
+
+
+def attached_documents(managed: ManagedRole | None) -> tuple[Document, ...]:
+    """Returns the documents that a role of the inventory held after its last apply, as far as they are known."""
+    if managed is None:
+        return ()
+    state = State.from_mapping(canonical.loads(managed.desired))
+    own = [policy.document for policy in state.policies.values() if policy]
+    attached = state.role.attached if state.role else frozenset()
+    partition = arns.parse_arn(managed.arn).partition
+    known = {
+        policy.arn: policy.document
+        for policy in (
+            catalogue.managed_policy(name, partition)
+            for name in (catalogue.CODEDEPLOY_ECS, catalogue.CODEDEPLOY_ECS_LIMITED)
+        )
+    }
+    return (*own, *(known[arn] for arn in sorted(attached) if arn in known))
+
+
+def preview_of(facts: Facts, *, managed: ManagedRole | None = None) -> Preview:
+    """Returns the preview of facts without problems. `managed` is the inventory's role of that name, if any."""
+    desired = build_desired(facts)
+    if isinstance(facts, RoleFacts):
+        return _role_preview(facts, desired)
+    return _grant_preview(facts, desired, managed)
+
+
+def _role_preview(facts: RoleFacts, desired: Desired) -> Preview:
+    nothing = State(role_arn=desired.role_arn, role=None, policies=dict.fromkeys(desired.policies))
+    target = lay_over.lay_over(nothing, desired)
+    aws = managed_policy(facts)
+    own = [PolicyPart(policy.name, policy.arn, policy.document, is_new=True) for policy in desired.policies.values()]
+    parts = (PolicyPart(wording.policy_label(aws.arn), aws.arn, aws.document, is_new=False), *own)
+    found = checks.check_proposal(
+        account=facts.account,
+        live=None,
+        target=desired.role,
+        attached=[checks.Attached(part.arn, part.label, part.document) for part in parts],
+        passed=(),
+    )
+    return Preview(
+        title=wording.short_title(facts),
+        sentences=wording.change_sentences(facts, nothing, target),
+        lines=_lines(facts, [aws.document], "Full" if facts.managed_policy == "full" else "Limited"),
+        trust=desired.role.trust if desired.role else None,
+        policies=parts,
+        boundary=facts.account.boundary,
+        digest=desired.digest(),
+        findings=found,
+        risk=risk.risk_of(found, production=facts.account.production),
+    )
+
+
+def _grant_preview(facts: GrantFacts, desired: Desired, managed: ManagedRole | None) -> Preview:
+    attached = attached_documents(managed)
+    lines = _lines(facts, attached, facts.role_name)
+    listed = _listed([line.name for line in lines])
+    own = tuple(PolicyPart(p.name, p.arn, p.document, is_new=True) for p in desired.policies.values())
+    found = checks.check_proposal(
+        account=facts.account,
+        live=None,
+        target=None,
+        attached=[checks.Attached(part.arn, part.label, part.document) for part in own],
+        passed=(),
+    )
+    return Preview(
+        title=wording.short_title(facts),
+        sentences=(
+            f"CodeDeploy, as {facts.role_name}, can hand {listed} to ECS tasks.",
+            f"To them alone: every statement demands iam:PassedToService = {grants.ECS_TASKS}.",
+            f"Trust, tags and other policies of {facts.role_name} stay as they are.",
+        ),
+        lines=lines,
+        trust=None,
+        policies=own,
+        boundary=None,
+        digest=desired.digest(),
+        findings=found,
+        risk=risk.risk_of(found, production=facts.account.production),
+        covered_already=tuple(line.name for line in lines) if all(line.covered for line in lines) else (),
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _lines(facts: Facts, attached: Sequence[Document], label: str) -> tuple[PassedLine, ...]:
+    places = [("Task execution role", arn) for arn in facts.execution_roles]
+    places += [("Task role", arn) for arn in facts.task_roles if arn not in facts.execution_roles]
+    lines = []
+    for place, arn in places:
+        answer = coverage.explain_passrole(arn, attached, label, grants.ECS_TASKS)
+        name = arns.role_name_of(arn)
+        lines.append(PassedLine(arn, name, place, answer.covered, _line_sentence(answer, name, label, attached)))
+    return tuple(lines)
+
+
+def _line_sentence(answer: coverage.Coverage, name: str, label: str, attached: Sequence[Document]) -> str:
+    if answer.covered:
+        return answer.message
+    if not attached:
+        return f"A grant for exactly {name} is added."
+    why = {"case": ", capitals matter", "path": " because of its path", "case_and_path": ", capitals and path matter"}
+    return f"{name} is not covered by {label}{why.get(answer.trap or '', '')}. A grant for exactly this role is added."
+
+
+@dataclass(frozen=True)
+class CheckedAnswer:
+    """One row of check answers. `anchor` is the id of the field that its Change link leads to."""
+
+    label: str
+    values: tuple[str, ...]
+    anchor: str
+    mono: bool = False
+
+
+def checked_answers(facts: Facts, team: str, reason: str) -> tuple[CheckedAnswer, ...]:
+    """Returns every answer as it will be sent, defaults included, in the order of the form."""
+    rows = [
+        CheckedAnswer("Team", (team,), "id_account"),
+        CheckedAnswer("AWS account", (f"{facts.account.name} ({facts.account.number})",), "id_account"),
+        CheckedAnswer("Role name", (facts.role_name,), "id_role_name", mono=True),
+        CheckedAnswer("Task execution roles", facts.execution_roles, "id_execution_roles", mono=True),
+        CheckedAnswer("Task roles", facts.task_roles, "id_task_roles", mono=True),
+        CheckedAnswer("Reason and ticket", (reason,), "id_reason"),
+        CheckedAnswer("PassRole policy name", (facts.policy_name,), "id_policy_name", mono=True),
+    ]
+    if isinstance(facts, GrantFacts):
+        return (*rows, CheckedAnswer("Its description", (facts.policy_description,), "id_description"))
+    trust = "This AWS account's deployments only" if facts.hardened else "The AWS guide's plain form"
+    tags = tuple(f"{key}={value}" for key, value in sorted(facts.tags.items()))
+    permissions = CheckedAnswer("Permissions", (facts.managed_policy.capitalize(),), "id_managed_policy_0")
+    return (
+        *rows[:3],
+        permissions,
+        *rows[3:],
+        CheckedAnswer("Its description", (facts.policy_description,), "id_policy_description"),
+        CheckedAnswer("Description of the role", (facts.description,) if facts.description else (), "id_description"),
+        CheckedAnswer("Tags", tags, "id_tags", mono=True),
+        CheckedAnswer("Trust", (trust,), "id_plain_trust"),
+    )

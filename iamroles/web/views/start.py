@@ -1,0 +1,38 @@
+"""The start page of a request: which role fits. The answer is remembered for the session."""
+
+from __future__ import annotations
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_GET
+
+ANSWERS = ("codedeploy", "ecs", "unknown")
+_REMEMBERED = "deployment_controller"
+
+# The trust of an ECS infrastructure role as AWS documents it ; shown, never applied here.
+INFRASTRUCTURE_TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {
+            "Sid": "AllowAccessToECSForInfrastructureManagement",
+            "Effect": "Allow",
+            "Principal": {"Service": "ecs.amazonaws.com"},
+            "Action": "sts:AssumeRole",
+        }
+    ],
+}
+
+
+@login_required
+@require_GET
+def request_start(request: HttpRequest) -> HttpResponse:
+    """Asks who controls the blue/green deployments; `?controller=` is the answer."""
+    answer = request.GET.get("controller", "")
+    if answer in ANSWERS:
+        request.session[_REMEMBERED] = answer
+    elif "controller" in request.GET:
+        answer = ""
+    else:
+        answer = request.session.get(_REMEMBERED, "")
+    return render(request, "iamroles/start.html", {"controller": answer, "infrastructure_trust": INFRASTRUCTURE_TRUST})
