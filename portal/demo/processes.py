@@ -62,7 +62,7 @@ def prepare(place: Place) -> Spec:
 
 def fill(place: Place) -> Spec:
     """Returns the short process that makes people, AWS accounts, roles and requests, and writes `demo.json`."""
-    command = _python("manage.py", "demo_fill", f"--endpoint={place.aws_endpoint}", f"--url={place.url}")
+    command = _python("manage.py", "demo_fill", f"--endpoint={place.aws_endpoint}", f"--url={place.url}", "--wait=30")
     return Spec("fill", command, _base(place, "command"))
 
 

@@ -77,4 +77,5 @@ def test_the_short_processes_act_for_the_person_who_starts_the_demo() -> None:
         "demo_fill",
         "--endpoint=http://127.0.0.1:5001",
         "--url=http://127.0.0.1:8000/",
+        "--wait=30",
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import time
 from argparse import ArgumentParser
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand
+from django.db import transaction
 
 from iamroles import canonical
 from iamroles.audit import Actor
@@ -19,6 +21,7 @@ from iamroles.blueprints import answers, build_desired
 from iamroles.blueprints.facts import RoleFacts, default_policy_description, default_policy_name
 from iamroles.models import AwsAccount, ManagedRole, Request, Team, User
 from iamroles.proposal import wording
+from iamroles.rules.states import SUBMITTED
 from iamroles.workflow import draft, organisation, submit
 from portal.demo import simulated
 from portal.demo.accounts import ACCOUNTS, ROLES, TEAMS
@@ -72,21 +75,34 @@ class Command(BaseCommand):
         endpoint, url = settings.ROLEDESK_AWS_ENDPOINT, os.environ.get("ROLEDESK_DEMO_URL", "http://127.0.0.1:8000/")
         parser.add_argument("--endpoint", default=endpoint, help="the simulated AWS, http://127.0.0.1:PORT")
         parser.add_argument("--url", default=url, help="the portal, http://127.0.0.1:PORT/")
+        parser.add_argument(
+            "--wait", type=float, default=0, help="seconds to wait for a worker to look at the requests"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Fills what is missing and writes `var/demo.json`."""
         var = Path(settings.VAR)
         at = datetime.now(UTC)
         passwords = _passwords(var)
+        # First, so that a start that is cut off here does not lose the passwords of the people it has made.
+        _write_summary(var, options["url"], options["endpoint"], passwords)
         if not AwsAccount.objects.exists():
-            _organisation(at, passwords)
+            with transaction.atomic():
+                _organisation(at, passwords)
         _write_external_ids(var)
         ids = simulated.fill(options["endpoint"])
         _inventory(ids, at)
         if not Request.objects.exists():
             for waiting in WAITING:
                 _ask(dict(waiting), at)
-        _write_summary(var, options["url"], options["endpoint"], passwords)
+        _wait_for_a_worker(options["wait"])
+
+
+def _wait_for_a_worker(seconds: float) -> None:
+    """Returns once no request is left that a worker has not looked at, or after the time: the queue shows the rest."""
+    give_up = time.monotonic() + seconds
+    while Request.objects.filter(state=SUBMITTED).exists() and time.monotonic() < give_up:
+        time.sleep(0.1)
 
 
 def _passwords(var: Path) -> dict[str, str]:
@@ -132,7 +148,10 @@ def _write_external_ids(var: Path) -> None:
     folder = var / "simulator"
     folder.mkdir(parents=True, exist_ok=True)
     ids = dict(AwsAccount.objects.values_list("number", "external_id"))
-    (folder / "external_ids.json").write_text(json.dumps(ids), encoding="utf-8")
+    # Renamed into place: the simulator reads it whenever a worker asks.
+    fresh = folder / "external_ids.new"
+    fresh.write_text(json.dumps(ids), encoding="utf-8")
+    fresh.replace(folder / "external_ids.json")
 
 
 def _facts(fields: dict[str, str]) -> RoleFacts:
