@@ -60,6 +60,12 @@ def managed_policy(name: str, partition: str = "aws") -> ManagedPolicy:
 
 
 @cache
+def managed_policies() -> tuple[ManagedPolicy, ...]:
+    """Returns every AWS managed policy of the catalogue, as in the partition `aws`."""
+    return tuple(managed_policy(name) for name in _managed_policies())
+
+
+@cache
 def _managed_policies() -> Mapping[str, Any]:
     value: Mapping[str, Any] = json.loads((_DATA / "managed_policies.json").read_text())["policies"]
     return value

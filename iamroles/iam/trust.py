@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 from iamroles.iam import documents
+from iamroles.iam.contain import contains
 from iamroles.iam.documents import Document
 from iamroles.iam.evaluate import Request, evaluate
-from iamroles.iam.statements import Escape, Statement, ascii_lower, parts
+from iamroles.iam.statements import Escape, parts
 
 CODEDEPLOY = "codedeploy.amazonaws.com"
 ECS_TASKS = "ecs-tasks.amazonaws.com"
@@ -80,29 +81,11 @@ def trust_state(live: Document, wanted: Document, service: str, account: str) ->
     """
     if documents.equal(live, wanted):
         return "equal"
-    if not _plainly_narrower(live, wanted):
+    if contains(live, wanted).verdict != "proved":
         return "different"
+    if contains(wanted, live).verdict == "proved":
+        return "equal"
     return "narrower" if lets_in(live, service, account) else "different"
-
-
-def _plainly_narrower(live: Document, wanted: Document) -> bool:
-    """True when each Allow of `live` is an Allow of `wanted` with the same or fewer principals and more conditions."""
-    return all(
-        any(_inside(one, other) for other in wanted.statements if other.effect == "Allow")
-        for one in live.statements
-        if one.effect == "Allow"
-    ) and not any(other.effect == "Deny" for other in wanted.statements)
-
-
-def _inside(one: Statement, other: Statement) -> bool:
-    if one.not_actions or other.not_actions or one.not_principals or other.not_principals:
-        return False
-    return (
-        {ascii_lower(a) for a in one.actions} <= {ascii_lower(a) for a in other.actions}
-        and set(one.principals) <= set(other.principals)
-        and {(c.name, c.key, frozenset(c.values)) for c in other.conditions}
-        <= {(c.name, c.key, frozenset(c.values)) for c in one.conditions}
-    )
 
 
 def _source_calls(document: Document, service: str, account: str) -> Iterator[Request]:

@@ -1,0 +1,266 @@
+"""Is there a word that matches some pattern of each of several sets, and none of a set of others?
+
+The answer decides every proof of `contain`. A best-first search looks for a short word; positions in the chosen
+patterns are tried one by one, the forbidden ones are followed all at once as bit masks, and a state whose masks include
+those of a state seen with the same positions is dropped, because it can only do worse.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import count
+
+from iamroles.iam.patterns import Pattern
+
+_FRESH = "xzqjkvwybdfghlmnprstuaeioc0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ-_"
+
+
+class OutOfBudget(Exception):
+    """A budget ran out; the question stays unanswered. The message says which."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """`states` of one emptiness question, `pieces` of one containment; `stop` is asked now and then, True ends it."""
+
+    states: int = 200_000
+    pieces: int = 50_000
+    stop: Callable[[], bool] | None = None
+
+
+DEFAULT = Budget()
+
+
+class Emptiness:
+    """Answers questions within one budget and remembers the answers for its own lifetime only."""
+
+    def __init__(self, budget: Budget = DEFAULT) -> None:
+        self.budget = budget
+        self._ticks = 0
+        self._known: dict[tuple[frozenset[frozenset[Pattern]], frozenset[Pattern]], str | None] = {}
+
+    def tick(self) -> None:
+        """Counts one unit of work. Raises `OutOfBudget` when the caller wants to stop."""
+        self._ticks += 1
+        if self._ticks % 256 == 0 and self.budget.stop is not None and self.budget.stop():
+            raise OutOfBudget("the time for this question ran out")
+
+    def word(self, wanted: Iterable[frozenset[Pattern]], forbidden: Iterable[Pattern]) -> str | None:
+        """Returns a word that matches a pattern of each wanted set and no forbidden one, or None: there is none.
+
+        Variables and uninterpreted tests count as large as they can be among the wanted, and not at all among the
+        forbidden, except that a pattern is never inside its own complement. Raises `OutOfBudget`.
+        """
+        key = (frozenset(wanted), frozenset(forbidden))
+        if key not in self._known:
+            self._known[key] = self._find(*key)
+        return self._known[key]
+
+    def _find(self, wanted: frozenset[frozenset[Pattern]], forbidden: frozenset[Pattern]) -> str | None:
+        against = [one for one in forbidden if not one.uncertain]
+        if any(one.universal for one in against):
+            return None
+        sets: list[list[Pattern]] = []
+        for alternatives in wanted:
+            alive = [one for one in alternatives if one not in forbidden]
+            if not alive:
+                return None
+            if not any(one.atom or one.universal for one in alive):
+                sets.append(alive)
+        if not sets and not against:
+            return "x"
+        sets = [sorted(alive, key=_preference) for alive in sets]
+        sets.sort(key=lambda alive: (any(one.fixed is None for one in alive), len(alive), alive[0].text))
+        return self._choose(sets, 0, [], against)
+
+    def _choose(
+        self, sets: list[list[Pattern]], index: int, chosen: list[Pattern], against: list[Pattern]
+    ) -> str | None:
+        self.tick()
+        if index == len(sets):
+            return self._search(chosen, [one for one in against if not _apart(one, chosen)])
+        if any(one in sets[index] for one in chosen):
+            return self._choose(sets, index + 1, chosen, against)
+        for one in sets[index]:
+            if one.fixed is not None:
+                word = self._fixed(one.fixed, sets, chosen, against)
+            elif _apart(one, chosen):
+                continue
+            else:
+                word = self._choose(sets, index + 1, [*chosen, one], against)
+            if word is not None:
+                return word
+        return None
+
+    @staticmethod
+    def _fixed(word: str, sets: list[list[Pattern]], chosen: list[Pattern], against: list[Pattern]) -> str | None:
+        if not all(one.matches(word) for one in chosen):
+            return None
+        if not all(any(one.matches(word) for one in alternatives) for alternatives in sets):
+            return None
+        return None if any(one.matches(word) for one in against) else word
+
+    def _search(self, chosen: Sequence[Pattern], against: Sequence[Pattern]) -> str | None:
+        follower = _Follower(against)
+        rows = [one.elements for one in chosen]
+        least = [_remaining(row) for row in rows]
+        fresh = _fresh_letter([*chosen, *against])
+        colon = any(one.letters == "" and not one.colon for p in (*chosen, *against) for one in p.elements)
+        order = count()
+        start = (0,) * len(rows)
+        first = max((rest[0] for rest in least), default=0)
+        heap = [(first, next(order), start, follower.start, "")]
+        seen: dict[tuple[int, ...], list[int]] = {start: [follower.start]}
+        states = 0
+        while heap:
+            _, _, positions, mask, word = heapq.heappop(heap)
+            states += 1
+            self.tick()
+            if states > self.budget.states:
+                raise OutOfBudget(f"more than {self.budget.states:,} states in one question")
+            if not mask & follower.accepting and all(
+                rest[position] == 0 and _ends(row, position)
+                for row, rest, position in zip(rows, least, positions, strict=True)
+            ):
+                return word
+            for letter in _letters_to_try(rows, positions, fresh, colon=colon):
+                after_mask = follower.step(mask, letter)
+                for after in _moves(rows, positions, letter):
+                    known = seen.setdefault(after, [])
+                    if any(after_mask & old == old for old in known):
+                        continue
+                    known[:] = [old for old in known if old & after_mask != after_mask]
+                    known.append(after_mask)
+                    rest = max((left[p] for left, p in zip(least, after, strict=True)), default=0)
+                    heapq.heappush(heap, (len(word) + 1 + rest, next(order), after, after_mask, word + letter))
+        return None
+
+
+def _preference(one: Pattern) -> tuple[int, str]:
+    """The more a pattern says, the more a person recognises in the word that is found; and order must not be chance."""
+    return -one.shortest, one.text
+
+
+class _Follower:
+    """All forbidden patterns side by side in one integer: a bit for every position that may have been reached."""
+
+    def __init__(self, patterns: Sequence[Pattern]) -> None:
+        self._rows: list[tuple[int, tuple[tuple[bool, str, bool], ...]]] = []
+        self._stars = 0
+        self.accepting = 0
+        self.start = 0
+        offset = 0
+        for pattern in patterns:
+            self._rows.append((offset, pattern.elements))
+            for position, one in enumerate(pattern.elements):
+                if one.star:
+                    self._stars |= 1 << (offset + position)
+            self.start |= 1 << offset
+            offset += len(pattern.elements) + 1
+            self.accepting |= 1 << (offset - 1)
+        self.start = self._closed(self.start)
+        self._tables: dict[str, tuple[int, int]] = {}
+
+    def _closed(self, mask: int) -> int:
+        while True:
+            more = mask | (mask & self._stars) << 1
+            if more == mask:
+                return mask
+            mask = more
+
+    def _table(self, letter: str) -> tuple[int, int]:
+        known = self._tables.get(letter)
+        if known is None:
+            moves = stays = 0
+            for offset, elements in self._rows:
+                for position, (star, letters, colon) in enumerate(elements):
+                    if letter in letters if letters else (colon or letter != ":"):
+                        bit = 1 << (offset + position)
+                        if star:
+                            stays |= bit
+                        else:
+                            moves |= bit
+            known = self._tables[letter] = (moves, stays)
+        return known
+
+    def step(self, mask: int, letter: str) -> int:
+        """Returns the positions after one more letter."""
+        moves, stays = self._table(letter)
+        return self._closed((mask & moves) << 1 | (mask & stays))
+
+
+_Row = tuple[tuple[bool, str, bool], ...]
+
+
+def _remaining(row: Sequence[tuple[bool, str, bool]]) -> list[int]:
+    rest = [0]
+    for star, _, _ in reversed(row):
+        rest.append(rest[-1] + (not star))
+    return rest[::-1]
+
+
+def _ends(row: Sequence[tuple[bool, str, bool]], position: int) -> bool:
+    return all(star for star, _, _ in row[position:])
+
+
+def _reachable(row: Sequence[tuple[bool, str, bool]], position: int) -> range:
+    """The elements that may take the next letter: the stars from here on and the first element that is none."""
+    end = position
+    while end < len(row) and row[end][0]:
+        end += 1
+    return range(position, min(end + 1, len(row)))
+
+
+def _letters_to_try(
+    rows: Sequence[Sequence[tuple[bool, str, bool]]], positions: tuple[int, ...], fresh: str, *, colon: bool
+) -> Collection[str]:
+    letters: dict[str, None] = {}
+    for row, position in zip(rows, positions, strict=True):
+        reachable = _reachable(row, position)
+        if len(reachable) == 1 and row[position][1]:
+            return row[position][1]
+        for index in reachable:
+            letters.update(dict.fromkeys(row[index][1]))
+    letters[fresh] = None
+    if colon:
+        letters[":"] = None
+    return letters
+
+
+def _moves(
+    rows: Sequence[Sequence[tuple[bool, str, bool]]], positions: tuple[int, ...], letter: str
+) -> list[tuple[int, ...]]:
+    combined: list[tuple[int, ...]] = [()]
+    for row, position in zip(rows, positions, strict=True):
+        nexts = []
+        for index in _reachable(row, position):
+            star, letters, colon = row[index]
+            if letter in letters if letters else (colon or letter != ":"):
+                nexts.append(index if star else index + 1)
+        if not nexts:
+            return []
+        combined = [(*head, after) for head in combined for after in nexts]
+    return combined
+
+
+def _fresh_letter(patterns: Iterable[Pattern]) -> str:
+    used = {letter for pattern in patterns for one in pattern.elements for letter in one.letters}
+    for letter in _FRESH:
+        if letter not in used:
+            return letter
+    return next(chr(code) for code in range(0xC0, 0x10000) if chr(code) not in used)
+
+
+def _apart(one: Pattern, others: Iterable[Pattern]) -> bool:
+    """True when literal beginnings or ends already exclude a common word with one of the others."""
+    return any(_clash(one, other) for other in others)
+
+
+def _clash(one: Pattern, other: Pattern) -> bool:
+    shorter, longer = sorted((one.prefix, other.prefix), key=len)
+    if not longer.startswith(shorter):
+        return True
+    shorter, longer = sorted((one.suffix, other.suffix), key=len)
+    return not longer.endswith(shorter)

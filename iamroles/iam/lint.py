@@ -1,0 +1,55 @@
+"""Findings about one document: risky, useless or doomed parts, with reason and fix (POLICY.md part 8).
+
+The rows that need only the document and given facts live here, in `checks`; what needs the inventory, other roles or
+guardrails is `rules.findings`. A question that ran out of budget counts as found and says "possibly".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from iamroles.iam import documents
+from iamroles.iam.checks import escalation, form, needs, passrole, reach, trusting
+from iamroles.iam.checks.facts import Finding, LintFacts, Severity
+from iamroles.iam.checks.ground import Ground
+from iamroles.iam.documents import Document, DocumentError, Kind
+from iamroles.iam.emptiness import DEFAULT, Budget
+
+__all__ = ["Finding", "LintFacts", "Severity", "lint"]
+
+_CHECKS = (passrole.check, reach.check, trusting.check, escalation.check, needs.check, form.check)
+_MALFORMED = {"too_large": "VA12", "too_deep": "VA12"}
+
+
+def lint(
+    document: Document | str | Mapping[str, Any],
+    kind: Kind = "identity",
+    account: str | None = None,
+    facts: LintFacts | None = None,
+    *,
+    budget: Budget = DEFAULT,
+) -> tuple[Finding, ...]:
+    """Returns the findings of a document, each once, in the order of POLICY.md part 8's families.
+
+    A text or mapping that is no document gives one finding (VA11, or VA12 for a bomb) instead of an error.
+    """
+    if not isinstance(document, Document):
+        try:
+            document = documents.parse(document, kind)
+        except DocumentError as error:
+            return (_malformed(error),)
+    ground = Ground(document, account, facts or LintFacts(), budget)
+    return tuple(dict.fromkeys(finding for check in _CHECKS for finding in check(ground)))
+
+
+def _malformed(error: DocumentError) -> Finding:
+    place = f" ({error.at})" if error.at and error.at not in error.message else ""
+    return Finding(
+        id=_MALFORMED.get(error.code, "VA11"),
+        severity="medium",
+        will_not_work=True,
+        statement=None,
+        message=f"{error.message.rstrip('.')}{place}.",
+        fix="Correct the document.",
+    )
