@@ -1,8 +1,7 @@
 """What IAM holds, as plain values: a role, a managed policy, and the state made of them.
 
 Base, desired and target are all written in these words, so that comparing and laying one over another needs no
-translation. Documents compare by meaning (`iam.documents.equal`) and are written as the exact text that AWS gets. Nothing
-here reads AWS.
+translation. Documents compare by meaning and are written as the exact text that AWS gets. Nothing here reads AWS.
 """
 
 from __future__ import annotations
