@@ -54,4 +54,5 @@ def sealer(*, stdout: bool = False) -> Sealer:
     known = verifier_keys()
     if key.verifier not in known:
         raise BadKey("the audit key is none of the verifier keys (ROLEDESK_AUDIT_VKEYS_FILE)")
-    return Sealer(origin=origin(), keys=[key], vkeys=known, publishers=publishers)
+    using = "sealer" if "sealer" in settings.DATABASES else "default"
+    return Sealer(origin=origin(), keys=[key], vkeys=known, publishers=publishers, using=using)

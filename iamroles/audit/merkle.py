@@ -68,22 +68,67 @@ def root(leaves: Iterable[bytes]) -> bytes:
     return tree.root()
 
 
-def inclusion_proof(leaves: Sequence[bytes], index: int) -> list[bytes]:
-    """Returns the siblings from the leaf upward (RFC 6962, 2.1.1). Raises IndexError outside the tree."""
-    if not 0 <= index < len(leaves):
-        raise IndexError(f"no leaf {index} in a tree of {len(leaves)}")
-    proof: list[bytes] = []
-    low, high = 0, len(leaves)
-    while high - low > 1:
-        middle = low + _split(high - low)
-        if index < middle:
-            proof.append(root(leaves[middle:high]))
-            high = middle
-        else:
-            proof.append(root(leaves[low:middle]))
-            low = middle
-    proof.reverse()
-    return proof
+class Tree:
+    """A whole tree in memory, for proofs: every perfect subtree is hashed once."""
+
+    def __init__(self, leaves: Sequence[bytes]) -> None:
+        self.size = len(leaves)
+        self._levels = [leaves]
+        while len(below := self._levels[-1]) > 1:
+            self._levels.append([node(below[at], below[at + 1]) for at in range(0, len(below) - 1, 2)])
+
+    def root(self, size: int | None = None) -> bytes:
+        """Returns the root over the first `size` leaves, or over all."""
+        size = self.size if size is None else size
+        return self._range(0, size) if size else EMPTY_ROOT
+
+    def inclusion(self, index: int, size: int | None = None) -> list[bytes]:
+        """Returns the siblings from the leaf upward (RFC 6962, 2.1.1). Raises IndexError outside the tree."""
+        size = self.size if size is None else size
+        if not 0 <= index < size <= self.size:
+            raise IndexError(f"no leaf {index} in a tree of {size}")
+        proof: list[bytes] = []
+        low, high = 0, size
+        while high - low > 1:
+            middle = low + _split(high - low)
+            if index < middle:
+                proof.append(self._range(middle, high))
+                high = middle
+            else:
+                proof.append(self._range(low, middle))
+                low = middle
+        proof.reverse()
+        return proof
+
+    def consistency(self, old_size: int, size: int | None = None) -> list[bytes]:
+        """Returns the proof that the first `old_size` leaves are a prefix (RFC 6962, 2.1.2). Raises IndexError."""
+        size = self.size if size is None else size
+        if not 0 <= old_size <= size <= self.size:
+            raise IndexError(f"no tree of {old_size} within one of {size}")
+        if old_size in {0, size}:
+            return []
+        proof: list[bytes] = []
+        low, high, whole = 0, size, True
+        while old_size != high:
+            middle = low + _split(high - low)
+            if old_size <= middle:
+                proof.append(self._range(middle, high))
+                high = middle
+            else:
+                proof.append(self._range(low, middle))
+                low, whole = middle, False
+        if not whole:
+            proof.append(self._range(low, high))
+        proof.reverse()
+        return proof
+
+    def _range(self, low: int, high: int) -> bytes:
+        width = high - low
+        if width.bit_count() == 1:
+            level = width.bit_length() - 1
+            return self._levels[level][low >> level]
+        middle = low + _split(width)
+        return node(self._range(low, middle), self._range(middle, high))
 
 
 def root_of_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes]) -> bytes:
@@ -100,28 +145,6 @@ def root_of_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes]
     for sibling in proof[inner:]:
         found = node(sibling, found)
     return found
-
-
-def consistency_proof(leaves: Sequence[bytes], old_size: int) -> list[bytes]:
-    """Returns the proof that the first `old_size` leaves are a prefix of all (RFC 6962, 2.1.2)."""
-    if not 0 <= old_size <= len(leaves):
-        raise IndexError(f"no tree of {old_size} within one of {len(leaves)}")
-    if old_size in (0, len(leaves)):
-        return []
-    proof: list[bytes] = []
-    low, high, whole = 0, len(leaves), True
-    while old_size != high:
-        middle = low + _split(high - low)
-        if old_size <= middle:
-            proof.append(root(leaves[middle:high]))
-            high = middle
-        else:
-            proof.append(root(leaves[low:middle]))
-            low, whole = middle, False
-    if not whole:
-        proof.append(root(leaves[low:high]))
-    proof.reverse()
-    return proof
 
 
 def is_consistent(old_size: int, new_size: int, old_root: bytes, new_root: bytes, proof: Sequence[bytes]) -> bool:

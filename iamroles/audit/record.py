@@ -10,9 +10,10 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from django.db import connections, router
+from django.db import connections, router, transaction
 
 from iamroles.audit import envelope, events
 from iamroles.audit.values import Actor, AwsCall, Change, Outcome, Phase, Subject
@@ -76,6 +77,12 @@ def record(
     event.save(force_insert=True, using=alias)
     AuditPending(event_id=event.pk).save(force_insert=True, using=alias)
     return event
+
+
+def record_alone(action: str, **arguments: Any) -> AuditEvent:
+    """Records, as `record` does, in a transaction of its own: for acts that change no row."""
+    with transaction.atomic(using=router.db_for_write(AuditEvent)):
+        return record(action, **arguments)
 
 
 def new_event_id() -> UUID:

@@ -17,7 +17,7 @@ from iamroles.audit import checkpoint, merkle
 from iamroles.audit.checkpoint import Checkpoint, SigningKey, VerifierKey
 from iamroles.audit.derive import contradiction
 from iamroles.audit.publish import NotPublished, Publisher
-from iamroles.audit.record import record
+from iamroles.audit.record import record_alone
 from iamroles.audit.values import Actor, Subject
 from iamroles.models import AuditCheckpoint, AuditEvent, AuditLeaf, AuditPending, AuditReceipt
 
@@ -120,6 +120,9 @@ class Sealer:
                 raise Halted(f"the leaves do not give the root of the checkpoint of size {tree.size}")
         if roots:
             raise Halted(f"the checkpoint of size {min(roots)} covers more leaves than there are")
+        covered, _ = _newest(self.using)
+        if tree.size > covered:
+            raise Halted(f"there are {tree.size} leaves, but the newest checkpoint covers {covered}")
 
     def _seal_batch(self, at: datetime) -> Sealed:
         with transaction.atomic(using=self.using, durable=True):
@@ -189,13 +192,9 @@ class Sealer:
 
     def _alarm(self, action: str, subject: Subject, data: dict[str, object], at: datetime) -> None:
         """Records a failure, but the same one not again within five minutes."""
-        recent = AuditEvent.objects.using(self.using).filter(
-            action=action, object_id=subject.id, at__gt=at - _REPEAT_ALARM
-        )
-        if recent.exists():
-            return
-        with transaction.atomic(using=self.using):
-            record(action, actor=SEALER, subject=subject, at=at, outcome="failed", data=data)
+        recent = AuditEvent.objects.filter(action=action, object_id=subject.id, at__gt=at - _REPEAT_ALARM)
+        if not recent.exists():
+            record_alone(action, actor=SEALER, subject=subject, at=at, outcome="failed", data=data)
 
 
 def _tree_of(stored: AuditCheckpoint) -> merkle.Frontier:

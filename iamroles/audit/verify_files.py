@@ -56,6 +56,30 @@ def verify_export(
     return report
 
 
+def verify_selection(
+    rows: Iterable[tuple[bytes, int, Sequence[bytes]]], note: str, *, keys: Sequence[VerifierKey]
+) -> Report:
+    """Returns the report on selected events, each line with its seq and inclusion proof.
+
+    It shows that each event is in the trail; that none is left out cannot be shown.
+    """
+    report = Report("selection", key_ids=tuple(key.key_id.hex() for key in keys))
+    said = _trusted(note, keys, report, "the checkpoint")
+    if said is None:
+        return report
+    report.size, report.root = said.size, said.root
+    before = -1
+    for line, seq, hashes in rows:
+        if seq <= before:
+            report.tampered("the events are not in the order of sealing", seq=seq)
+        before = seq
+        problem = _inclusion_problem(line, seq, hashes, said)
+        if problem:
+            report.tampered(problem, seq=seq)
+        report.covered += 1
+    return report
+
+
 def verify_proof(line: bytes, proof_text: str, *, keys: Sequence[VerifierKey]) -> Report:
     """Returns the report on one event with its `.tlog-proof`."""
     report = Report("event", key_ids=tuple(key.key_id.hex() for key in keys))
@@ -68,16 +92,20 @@ def verify_proof(line: bytes, proof_text: str, *, keys: Sequence[VerifierKey]) -
     if said is None:
         return report
     report.size, report.root = said.size, said.root
-    try:
-        found = merkle.root_of_inclusion(envelope.leaf_hash(line), index, said.size, hashes)
-    except ValueError as error:
-        report.tampered(str(error), seq=index)
-        return report
-    if found != said.root:
-        report.tampered("the event with this proof does not give the signed root", seq=index)
+    problem = _inclusion_problem(line, index, hashes, said)
+    if problem:
+        report.tampered(problem, seq=index)
     else:
         report.covered = 1
     return report
+
+
+def _inclusion_problem(line: bytes, index: int, hashes: Sequence[bytes], said: Checkpoint) -> str | None:
+    try:
+        found = merkle.root_of_inclusion(envelope.leaf_hash(line), index, said.size, hashes)
+    except ValueError as error:
+        return str(error)
+    return None if found == said.root else "the event with its proof does not give the signed root"
 
 
 def _trusted(

@@ -107,7 +107,11 @@ SENTENCES: Final[dict[str, str]] = {
 
 def sentence(event: AuditEvent) -> str:
     """Returns what happened, e.g. "Ada Okafor approved REQ-000142 (revision 1)." """
-    envelope: dict[str, Any] = json.loads(event.canon)
+    return sentence_of(json.loads(event.canon))
+
+
+def sentence_of(envelope: dict[str, Any]) -> str:
+    """Returns the sentence for an event's parsed canonical text."""
     template = SENTENCES.get(envelope["action"])
     if template is None:
         return f"{envelope['actor']['name']}: {envelope['action']} {envelope['object']['name']}."

@@ -1,0 +1,121 @@
+"""Exports: the same events, by the same filter, for pages and for the command. Starting and ending one are events.
+
+An export is cut at a checkpoint before its own first event is recorded, so that it never contains itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, datetime
+from typing import Final
+
+from asgiref.sync import sync_to_async
+from django.db.models import QuerySet
+
+from iamroles.audit.export.formats import FORMATS, Format, write_lines
+from iamroles.audit.export.rows import Cut, NothingSealed, find_cut, read_rows
+from iamroles.audit.find import EventFilter
+from iamroles.audit.record import record_alone
+from iamroles.audit.values import Actor, Subject
+from iamroles.models import AuditEvent
+
+__all__ = ["FORMATS", "Cut", "Export", "Format", "NothingSealed", "begin", "find_cut", "read_rows", "write_lines"]
+
+CONTENT_TYPES: Final[dict[str, str]] = {"csv": "text/csv; charset=utf-8", "jsonl": "application/jsonl; charset=utf-8"}
+_CHUNK: Final = 64 * 1024
+
+
+class Export:
+    """One export that can be read once, in chunks of about 64 KiB. Its completion is recorded with rows and SHA-256.
+
+    Iterate over it, or `async for` under ASGI, where anything else would be buffered as a whole.
+    """
+
+    def __init__(
+        self,
+        wanted: EventFilter,
+        spelled: Format,
+        cut: Cut,
+        *,
+        actor: Actor,
+        clock: Callable[[], datetime],
+        among: QuerySet[AuditEvent] | None = None,
+    ) -> None:
+        self.cut = cut
+        self.rows = 0
+        self.bytes = 0
+        self._digest = hashlib.sha256()
+        self._wanted, self._spelled, self._among = wanted, spelled, among
+        self._actor, self._clock = actor, clock
+
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 of what was read so far."""
+        return self._digest.hexdigest()
+
+    def __iter__(self) -> Iterator[bytes]:
+        chunk, length = [], 0
+        for line in write_lines(self._counted(), self._spelled):
+            chunk.append(line)
+            length += len(line)
+            if length >= _CHUNK:
+                yield self._account(b"".join(chunk))
+                chunk, length = [], 0
+        if chunk:
+            yield self._account(b"".join(chunk))
+        record_alone(
+            "export.completed",
+            actor=self._actor,
+            subject=_subject(self._spelled),
+            at=self._clock(),
+            data={"rows": self.rows, "bytes": self.bytes, "sha256": self.sha256},
+        )
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        chunks = iter(self)
+
+        def read() -> bytes | None:
+            return next(chunks, None)
+
+        while (chunk := await sync_to_async(read, thread_sensitive=True)()) is not None:
+            yield chunk
+
+    def _counted(self) -> Iterator[tuple[int, AuditEvent]]:
+        for row in read_rows(self._wanted, self.cut, among=self._among):
+            self.rows += 1
+            yield row
+
+    def _account(self, chunk: bytes) -> bytes:
+        self.bytes += len(chunk)
+        self._digest.update(chunk)
+        return chunk
+
+
+def begin(
+    wanted: EventFilter,
+    spelled: Format,
+    *,
+    actor: Actor,
+    among: QuerySet[AuditEvent] | None = None,
+    cut: Cut | None = None,
+    wait: float = 2.0,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> Export:
+    """Cuts at the newest checkpoint (or at `cut`), records `export.started` and returns the export to read.
+
+    Raises NothingSealed before the first checkpoint.
+    """
+    cut = cut or find_cut(wait=wait)
+    record_alone(
+        "export.started",
+        actor=actor,
+        subject=_subject(spelled),
+        at=clock(),
+        data={"format": spelled, "filter": wanted.describe(), "size": cut.size, "root": cut.root.hex()},
+    )
+    return Export(wanted, spelled, cut, actor=actor, among=among, clock=clock)
+
+
+def _subject(spelled: str) -> Subject:
+    return Subject("export", spelled, f"Export as {spelled}")

@@ -1,0 +1,79 @@
+"""The rights of the database roles on PostgreSQL, as SQL: what the app, and what the sealer may do to each table.
+
+The owner of the tables runs it after migrating; migrations themselves make no roles. Passwords are set elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from django.apps import apps
+from django.db import connections, transaction
+from psycopg import sql
+
+from iamroles.audit import guard
+
+APP: Final = "roledesk_app"
+SEALER: Final = "roledesk_sealer"
+
+_APP_RIGHTS: Final = {
+    "audit_event": "SELECT, INSERT",
+    "audit_pending": "SELECT, INSERT",
+    "audit_leaf": "SELECT",
+    "audit_checkpoint": "SELECT",
+    "audit_receipt": "SELECT",
+    "audit_disclosure": "SELECT, INSERT, DELETE",
+}
+_SEALER_RIGHTS: Final = {
+    "audit_event": "SELECT",
+    "audit_pending": "SELECT, DELETE",
+    "audit_leaf": "SELECT, INSERT",
+    "audit_checkpoint": "SELECT, INSERT",
+    "audit_receipt": "SELECT, INSERT",
+}
+
+
+class NoRoles(RuntimeError):
+    """The database has no roles: it is SQLite."""
+
+
+def statements(app: str = APP, sealer: str = SEALER, *, using: str = "default") -> list[str]:
+    """Returns the SQL, which can be run again and again. Raises NoRoles on SQLite."""
+    if connections[using].vendor != "postgresql":
+        raise NoRoles("SQLite has no roles. `audit grants` is for PostgreSQL.")
+    found = [_create(role) for role in (app, sealer)]
+    for role in (app, sealer):
+        found.append(_write("GRANT USAGE ON SCHEMA public TO {}", role))
+        found += [_write(f"REVOKE ALL ON TABLE {table} FROM {{}}", role) for table in guard.ALL_TABLES]
+    for table in sorted(_other_tables(using)):
+        found.append(_write(f"GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE {table} TO {{}}", app))
+    found += [_write(f"GRANT {rights} ON TABLE {table} TO {{}}", app) for table, rights in _APP_RIGHTS.items()]
+    found += [_write(f"GRANT {rights} ON TABLE {table} TO {{}}", sealer) for table, rights in _SEALER_RIGHTS.items()]
+    return found
+
+
+def run(found: Sequence[str], *, using: str = "default") -> None:
+    """Runs the statements in one transaction. Raises django.db.ProgrammingError without the owner's rights."""
+    with transaction.atomic(using=using), connections[using].cursor() as cursor:
+        for statement in found:
+            cursor.execute(statement)
+
+
+def _other_tables(using: str) -> set[str]:
+    known = {
+        table
+        for model in apps.get_models(include_auto_created=True)
+        if (table := model._meta.db_table) not in guard.ALL_TABLES
+    }
+    return known & set(connections[using].introspection.table_names())
+
+
+def _create(role: str) -> str:
+    name, text = sql.Identifier(role).as_string(None), sql.Literal(role).as_string(None)
+    exists = f"EXISTS (SELECT 1 FROM pg_roles WHERE rolname = {text})"  # noqa: S608 (quoted by psycopg)
+    return f"DO $$ BEGIN IF NOT {exists} THEN CREATE ROLE {name} LOGIN; END IF; END $$"
+
+
+def _write(template: str, role: str) -> str:
+    return template.format(sql.Identifier(role).as_string(None))
