@@ -27,6 +27,7 @@ class Test:
 
     "word": the one value is in (or, not `positive`, out of) the patterns. "any", "all": at least one, every member of
     a key's values is in (out of) them; `absent` says whether an absent key passes. "null": the key is absent (present).
+    `domain` marks what every well-formed call passes, which nobody wrote and nobody needs to read.
     """
 
     dimension: str
@@ -34,6 +35,7 @@ class Test:
     positive: bool
     patterns: frozenset[Pattern] = frozenset()
     absent: bool = False
+    domain: bool = False
 
     def opposite(self) -> Test:
         """Returns the test that holds exactly when this one does not."""

@@ -171,24 +171,24 @@ def domain(*, trust: bool, account: str | None) -> list[Box]:
 
     With an account, `iam:` actions reach only ARNs of that account, of `aws`, and the literal `*`.
     """
-    actions = Test(ACTION, "word", positive=True, patterns=frozenset({_two_parts()}))
+    actions = Test(ACTION, "word", positive=True, domain=True, patterns=frozenset({_two_parts()}))
     if trust:
         kinds = frozenset(
             {_aws_arn(), *(glob(f"{kind}:?*") for kind in ("Service", "AWS", "Federated", "CanonicalUser"))}
         )
-        return [box([actions, Test(PRINCIPAL, "word", positive=True, patterns=kinds)])]
-    everything = Test(RESOURCE, "word", positive=True, patterns=frozenset({literal("*"), _arn("*")}))
+        return [box([actions, Test(PRINCIPAL, "word", positive=True, domain=True, patterns=kinds)])]
+    everything = Test(RESOURCE, "word", positive=True, domain=True, patterns=frozenset({literal("*"), _arn("*")}))
     if account is None:
         return [box([actions, everything])]
     iam = frozenset({glob("iam:?*")})
     own = frozenset({literal("*"), _arn(account), _arn("aws")})
     return [
-        box([actions, everything, Test(ACTION, "word", positive=False, patterns=iam)]),
+        box([actions, everything, Test(ACTION, "word", positive=False, domain=True, patterns=iam)]),
         box(
             [
                 actions,
-                Test(ACTION, "word", positive=True, patterns=iam),
-                Test(RESOURCE, "word", positive=True, patterns=own),
+                Test(ACTION, "word", positive=True, domain=True, patterns=iam),
+                Test(RESOURCE, "word", positive=True, domain=True, patterns=own),
             ]
         ),
     ]

@@ -79,9 +79,11 @@ def _region(piece: Box, boxes: Boxes) -> Region:
 
 
 def _words(tests: frozenset[Test], boxes: Boxes) -> Words:
-    wanted = [sorted(test.patterns, key=_text) for test in tests if test.positive]
-    forbidden = sorted({one for test in tests if not test.positive for one in test.patterns}, key=_text)
-    return _simplified(wanted, forbidden, boxes)
+    written = [test for test in tests if not test.domain]
+    always = [test.patterns for test in tests if test.domain and test.positive]
+    wanted = [sorted(test.patterns, key=_text) for test in written if test.positive]
+    forbidden = sorted({one for test in written if not test.positive for one in test.patterns}, key=_text)
+    return _simplified(wanted, forbidden, boxes, always)
 
 
 def _key_words(dimension: str, tests: frozenset[Test], boxes: Boxes) -> KeyWords:
@@ -96,14 +98,19 @@ def _text(pattern: Pattern) -> str:
     return pattern.text
 
 
-def _simplified(wanted: Sequence[list[Pattern]], forbidden: Sequence[Pattern], boxes: Boxes) -> Words:
+def _simplified(
+    wanted: Sequence[list[Pattern]],
+    forbidden: Sequence[Pattern],
+    boxes: Boxes,
+    always: Sequence[frozenset[Pattern]] = (),
+) -> Words:
     """Drops alternatives that are already excluded, lists that others imply, and exclusions that exclude nothing."""
     word = boxes.emptiness.word
     sets = [frozenset(one) for one in wanted]
     alive = []
     for index, patterns in enumerate(sets):
         others = [one for position, one in enumerate(sets) if position != index]
-        left = frozenset(p for p in patterns if word([frozenset({p}), *others], forbidden) is not None)
+        left = frozenset(p for p in patterns if word([frozenset({p}), *others, *always], forbidden) is not None)
         alive.append(left or patterns)
     kept: list[frozenset[Pattern]] = []
     for index, patterns in enumerate(alive):
@@ -111,7 +118,7 @@ def _simplified(wanted: Sequence[list[Pattern]], forbidden: Sequence[Pattern], b
         implied = any(_inside(other, patterns, boxes) for other in (*kept, *later) if other != patterns)
         if patterns not in kept and not (implied or any(one.universal for one in patterns)):
             kept.append(patterns)
-    matters = [one for one in forbidden if word([*kept, frozenset({one})], ()) is not None]
+    matters = [one for one in forbidden if word([*kept, frozenset({one}), *always], ()) is not None]
     return Words(
         tuple(sorted(tuple(sorted({p.text for p in one})) for one in kept)),
         tuple(dict.fromkeys(one.text for one in matters)),

@@ -131,7 +131,7 @@ def _plain_values(statement: Statement, key: str) -> set[str]:
 
 
 def _foreign(ground: Ground, statement: Statement) -> Iterator[Finding]:
-    """TR06: a source key is tested and yet another account gets through, by account or, where it alone counts, by ARN."""
+    """TR06: a source key is tested, yet another account gets through: by account or, where it alone counts, ARN."""
     if ground.known_account is None:
         return
     tested = {one.key for one in statement.conditions}
