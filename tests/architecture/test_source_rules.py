@@ -1,4 +1,4 @@
-"""Rules that a reader of the source relies on: where AWS is written, what no view may switch off, what no test may do."""
+"""Rules that a reader of the source relies on: where states are written, what no view switches off, what tests do."""
 
 from __future__ import annotations
 

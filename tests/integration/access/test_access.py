@@ -1,0 +1,102 @@
+"""Every address: who gets in, by a table written by hand. An address that is missing in the table fails.
+
+Rows: URL name, arguments, then the status for nobody signed in, another team's requester, and the person it is for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from django.test import Client
+from django.urls import URLPattern, reverse
+
+from iamroles.models import Request, User
+from iamroles.web.urls import urlpatterns
+
+pytestmark = pytest.mark.django_db
+
+SIGN_IN = 302
+# name: (kind of argument, method, anonymous, outsider, insider, who the insider is)
+TABLE: dict[str, tuple[str, str, int, int, int, str]] = {
+    "home": ("", "get", SIGN_IN, 200, 200, "requester"),
+    "request_start": ("", "get", SIGN_IN, 200, 200, "requester"),
+    "role_request_new": ("", "get", SIGN_IN, 200, 200, "requester"),
+    "grant_request_new": ("", "get", SIGN_IN, 200, 200, "requester"),
+    "request_preview": ("", "get", SIGN_IN, 405, 405, "requester"),
+    "request_list": ("", "get", SIGN_IN, 200, 200, "requester"),
+    "request_detail": ("request", "get", SIGN_IN, 403, 200, "requester"),
+    "request_check": ("request", "get", SIGN_IN, 403, 302, "requester"),
+    "request_discard": ("request", "get", SIGN_IN, 405, 405, "requester"),
+    "request_withdraw": ("request", "get", SIGN_IN, 403, 200, "requester"),
+    "request_comment": ("request", "get", SIGN_IN, 405, 405, "requester"),
+    "request_status": ("request", "get", SIGN_IN, 403, 200, "requester"),
+    "run_detail": ("run", "get", SIGN_IN, 403, 404, "requester"),
+    "run_progress": ("run", "get", SIGN_IN, 404, 404, "requester"),
+    "approval_queue": ("", "get", SIGN_IN, 403, 200, "approver"),
+    "approval_review": ("request", "get", SIGN_IN, 403, 200, "approver"),
+    "approval_decide": ("request", "get", SIGN_IN, 405, 405, "approver"),
+    "approval_take_back": ("request", "get", SIGN_IN, 405, 405, "approver"),
+    "role_check": ("", "get", SIGN_IN, 200, 200, "requester"),
+    "role_check_result": ("order", "get", SIGN_IN, 404, 404, "requester"),
+    "audit_history": ("", "get", SIGN_IN, 200, 200, "auditor"),
+    "audit_event": ("event", "get", SIGN_IN, 403, 200, "auditor"),
+    "operations_health": ("", "get", SIGN_IN, 403, 200, "operator"),
+    "preferences": ("", "get", SIGN_IN, 200, 200, "requester"),
+    "theme": ("", "get", 405, 405, 405, "requester"),
+    "help": ("", "get", SIGN_IN, 200, 200, "requester"),
+    "csp_report": ("", "get", 405, 405, 405, "requester"),
+}
+
+
+def test_the_table_has_every_address() -> None:
+    names = {pattern.name for pattern in urlpatterns if isinstance(pattern, URLPattern)}
+    assert names == set(TABLE)
+
+
+def address(name: str, request: Request) -> str:
+    kind = TABLE[name][0]
+    arguments = {
+        "": {},
+        "request": {"request_id": request.pk},
+        "run": {"request_id": request.pk, "number": 1},
+        "order": {"order_id": 4711},
+        "event": {"event_id": 1},
+    }[kind]
+    return reverse(name, kwargs=arguments)
+
+
+@pytest.fixture
+def people(person: Callable[..., User], requester: User, approver: User, outsider: User) -> dict[str, User]:
+    return {
+        "requester": requester,
+        "approver": approver,
+        "outsider": outsider,
+        "auditor": person("idris", "auditors"),
+        "operator": person("oskar", "operators"),
+    }
+
+
+@pytest.mark.parametrize("name", sorted(TABLE))
+def test_lets_in_whom_the_table_says(name: str, people: dict[str, User], in_review: Request) -> None:
+    from iamroles.models import AuditEvent
+
+    kind, method, anonymous, outsider, insider, who = TABLE[name]
+    path = address(name, in_review)
+    if kind == "event":
+        first = AuditEvent.objects.order_by("id").values_list("id", flat=True)[0]
+        path = reverse(name, kwargs={"event_id": first})
+    answers = []
+    for user in (None, people["outsider"], people[who]):
+        client = Client()
+        if user is not None:
+            client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+        answers.append(getattr(client, method)(path).status_code)
+    assert answers == [anonymous, outsider, insider]
+
+
+@pytest.mark.parametrize("name", ["approval_decide", "request_discard", "request_comment", "theme"])
+def test_a_post_needs_its_token(name: str, people: dict[str, User], in_review: Request) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(people["approver"], backend="django.contrib.auth.backends.ModelBackend")
+    assert client.post(address(name, in_review), {"decision": "approve"}).status_code == 403
