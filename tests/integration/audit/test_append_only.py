@@ -19,15 +19,14 @@ pytestmark = pytest.mark.django_db
 POSTGRESQL = connection.vendor == "postgresql"
 COPIED = ", ".join(field.column for field in AuditEvent._meta.concrete_fields if field.column not in {"id", "event_id"})
 
+COPY = f"INSERT INTO audit_event (id, event_id, {COPIED}) SELECT id, event_id, {COPIED}"
+
 EVERYWHERE = [
     "UPDATE audit_event SET actor_name = 'Eve'",
     "UPDATE audit_event SET canon = canon WHERE id = {id}",
     "DELETE FROM audit_event",
     "DELETE FROM audit_event WHERE id = {id}",
-    (
-        f"INSERT INTO audit_event (id, event_id, {COPIED}) SELECT id, event_id, {COPIED} FROM audit_event WHERE id = {{id}}"
-        " ON CONFLICT (id) DO UPDATE SET actor_name = 'Eve'"
-    ),
+    f"{COPY} FROM audit_event WHERE id = {{id}} ON CONFLICT (id) DO UPDATE SET actor_name = 'Eve'",
     "UPDATE audit_leaf SET leaf = leaf",
     "DELETE FROM audit_leaf",
     "UPDATE audit_checkpoint SET note = ''",
