@@ -108,7 +108,9 @@ def browser() -> Iterator[Browser]:
     """Chromium from the system."""
     flags = [*FLAGS, "--no-sandbox"] if os.geteuid() == 0 else list(FLAGS)
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=flags)
+        chromium = playwright.chromium.launch(
+            executable_path=os.environ.get("ROLEDESK_CHROMIUM") or "/usr/bin/chromium", args=flags
+        )
         yield chromium
         chromium.close()
 
