@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 
 from django.db.models import Count, Min, Prefetch, Q, QuerySet
 
-from iamroles import permissions
-from iamroles.models import AuditCheckpoint, AuditEvent, Decision, Request, Run, User
+from iamroles import audit, permissions
+from iamroles.audit import find as audit_find
+from iamroles.models import Decision, Request, Run, User
 from iamroles.pages import frame
 from iamroles.pages.status import Status, status_of
 from iamroles.rules import groups, states
@@ -36,14 +37,6 @@ class Waiting:
 
 
 @dataclass(frozen=True)
-class Trail:
-    """The auditor's block: the last published checkpoint, or None before the first."""
-
-    size: int
-    at: datetime | None
-
-
-@dataclass(frozen=True)
 class Home:
     """Everything on Home for one person. `is_new` is True for somebody with no request and nothing to decide."""
 
@@ -52,7 +45,7 @@ class Home:
     drafts: tuple[HomeRow, ...]
     applied: tuple[HomeRow, ...]
     waiting: Waiting | None
-    trail: Trail | None
+    trail: audit_find.Status | None
     asks: bool
 
     @property
@@ -73,7 +66,7 @@ def home_of(user: User, now: datetime) -> Home:
         drafts=tuple([row for row in rows if row.request.state == states.DRAFT][:_ROWS]),
         applied=tuple([row for row in rows if row.request.state == states.CLOSED and not row.hint][:_ROWS]),
         waiting=_waiting(user) if permissions.may_review(user).allowed else None,
-        trail=_trail() if names & {groups.AUDITORS, groups.SECURITY, groups.OPERATORS} else None,
+        trail=audit.status() if names & {groups.AUDITORS, groups.SECURITY, groups.OPERATORS} else None,
         asks=user.teams.exists(),
     )
 
@@ -106,11 +99,6 @@ def _waiting(user: User) -> Waiting:
     return Waiting(counted["total"], counted["high"], counted["oldest"])
 
 
-def _trail() -> Trail | None:
-    newest = AuditCheckpoint.objects.order_by("-size").first()
-    return Trail(newest.size, newest.signed_at) if newest else Trail(0, None)
-
-
 @dataclass(frozen=True)
 class DemoSteps:
     """Which steps of the card "Try it in three minutes" are done. Only demo settings show it."""
@@ -128,5 +116,5 @@ def demo_steps(*, first: int = 1, prepared: int = 3) -> DemoSteps:
         approved=Decision.objects.filter(request_id=first, decision="approve").exists(),
         applied=row is not None and row.outcome == "applied",
         asked=Request.objects.filter(pk__gte=first + prepared, submitted_at__isnull=False).exists(),
-        exported=AuditEvent.objects.filter(action="export.started").exists(),
+        exported=audit.events_matching(audit.EventFilter(action="export.started")).exists(),
     )

@@ -137,6 +137,7 @@ def _form_page(
         "tab": tab.name,
         "idempotency": request.POST.get("idempotency_key") or str(uuid.uuid4()),
         "covered": _covered(preview_form),
+        "address": f"{form_address(tab.request)}&wrong" if tab.request and status == 422 else "",
     }
     return render(request, _TEMPLATES[form.kind], context, status=status)
 
@@ -173,9 +174,7 @@ def _send_form(request: HttpRequest, user: User, kind: str, choices: pages.Choic
     form = FORMS[kind](request.POST, choices=choices)
     leaving = request.POST.get("act") == "leave"
     if (not form.is_valid() or _grant_not_needed(form)) and not leaving:
-        preview_form = FORMS[kind](request.POST, choices=choices, with_reason=False)
-        preview_form.is_valid()
-        return _form_page(request, form, preview_form, tab, 422)
+        return _wrong(request, user, form, tab)
 
     def produce() -> str:
         saved = _save(request, user, form, tab)
@@ -189,6 +188,19 @@ def _send_form(request: HttpRequest, user: User, kind: str, choices: pages.Choic
     except draft_verbs.ChangedElsewhere as error:
         form.add_error(None, str(error))
         return _form_page(request, form, form, tab, 409)
+
+
+def _wrong(request: HttpRequest, user: User, form: RequestForm, tab: Tab) -> HttpResponse:
+    """Answers 422 with the summary; a draft that exists already keeps what was typed, so that Back finds it."""
+    preview_form = FORMS[form.kind](request.POST, choices=form.choices, with_reason=False)
+    preview_form.is_valid()
+    if tab.request is not None:
+        try:
+            tab = Tab(tab.name, _save(request, user, preview_form, tab))
+        except (draft_verbs.ChangedElsewhere, WrongState) as error:
+            form.add_error(None, str(error))
+            return _form_page(request, form, preview_form, tab, 409)
+    return _form_page(request, form, preview_form, tab, 422)
 
 
 def _grant_not_needed(form: RequestForm) -> bool:

@@ -108,7 +108,7 @@
   /* Polls rest while the tab is hidden and ask at once when it is seen again (elements with data-poll). */
   document.addEventListener("htmx:beforeRequest", (event) => {
     if (document.hidden && event.detail.elt.hasAttribute("data-poll")) { event.preventDefault(); return; }
-    event.detail.target?.setAttribute("aria-busy", "true");
+    event.detail.elt.setAttribute("aria-busy", "true");
   });
   document.addEventListener("visibilitychange", () => {
     if (document.hidden || !window.htmx) return;
@@ -129,7 +129,7 @@
   window.addEventListener("offline", () => connection(true));
   window.addEventListener("online", () => connection(false));
   document.addEventListener("htmx:afterRequest", (event) => {
-    event.detail.target?.removeAttribute("aria-busy");
+    event.detail.elt.removeAttribute("aria-busy");
     if (event.detail.xhr?.status) connection(false);
   });
   document.addEventListener("htmx:responseError", (event) => {
@@ -151,6 +151,10 @@
   window.addEventListener("afterprint", () => {
     for (const part of document.querySelectorAll("details[data-reclose]")) { part.open = false; delete part.dataset.reclose; }
   });
+
+  /* A page that answers a wrong form gets an address of its own: reloading and Back never send the form again. */
+  const answered = document.querySelector("[data-address]");
+  if (answered) history.replaceState(null, "", answered.dataset.address);
 
   fold(document);
   document.querySelector("[data-focus]")?.focus();
