@@ -40,10 +40,7 @@ def sentence(region: Region, change: Change, names: Mapping[str, str]) -> str:
 
 def _one_list(words: Words) -> list[str]:
     """The narrowest of the lists that must all be hit; `*` when nothing limits."""
-    limiting = [list(one) for one in words.matches if not set(one) <= _WHOLE]
-    if not limiting:
-        return ["*"]
-    return min(limiting, key=len)
+    return list(min(words.matches, key=len, default=("*",)))
 
 
 def _what(region: Region, resources: Sequence[str]) -> str:
