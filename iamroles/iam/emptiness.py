@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import count
 
+from iamroles.iam.machine import Machine, Row
 from iamroles.iam.patterns import Pattern
 
 _FRESH = "xzqjkvwybdfghlmnprstuaeioc0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ-_"
@@ -80,7 +81,9 @@ class Emptiness:
     ) -> str | None:
         self.tick()
         if index == len(sets):
-            return self._search(chosen, [one for one in against if not _apart(one, chosen)])
+            near = [one for one in against if not _apart(one, chosen)]
+            word = _guess(chosen, near)
+            return self._search(chosen, near) if word is None else word
         if any(one in sets[index] for one in chosen):
             return self._choose(sets, index + 1, chosen, against)
         for one in sets[index]:
@@ -103,7 +106,7 @@ class Emptiness:
         return None if any(one.matches(word) for one in against) else word
 
     def _search(self, chosen: Sequence[Pattern], against: Sequence[Pattern]) -> str | None:
-        follower = _Follower(against)
+        follower = Machine([one.elements for one in against])
         rows = [one.elements for one in chosen]
         least = [_remaining(row) for row in rows]
         fresh = _fresh_letter([*chosen, *against])
@@ -138,74 +141,36 @@ class Emptiness:
         return None
 
 
+def _guess(chosen: Sequence[Pattern], against: Sequence[Pattern]) -> str | None:
+    """A word that costs no search: the chosen pattern that says most, with as little as possible for its wildcards."""
+    if not chosen:
+        return None
+    fresh = _fresh_letter([*chosen, *against])
+    most = max(chosen, key=lambda one: one.shortest)
+    for filler in ("", fresh):
+        word = most.shortest_word(fresh, filler)
+        if all(one.matches(word) for one in chosen) and not any(one.matches(word) for one in against):
+            return word
+    return None
+
+
 def _preference(one: Pattern) -> tuple[int, str]:
     """The more a pattern says, the more a person recognises in the word that is found; and order must not be chance."""
     return -one.shortest, one.text
 
 
-class _Follower:
-    """All forbidden patterns side by side in one integer: a bit for every position that may have been reached."""
-
-    def __init__(self, patterns: Sequence[Pattern]) -> None:
-        self._rows: list[tuple[int, tuple[tuple[bool, str, bool], ...]]] = []
-        self._stars = 0
-        self.accepting = 0
-        self.start = 0
-        offset = 0
-        for pattern in patterns:
-            self._rows.append((offset, pattern.elements))
-            for position, one in enumerate(pattern.elements):
-                if one.star:
-                    self._stars |= 1 << (offset + position)
-            self.start |= 1 << offset
-            offset += len(pattern.elements) + 1
-            self.accepting |= 1 << (offset - 1)
-        self.start = self._closed(self.start)
-        self._tables: dict[str, tuple[int, int]] = {}
-
-    def _closed(self, mask: int) -> int:
-        while True:
-            more = mask | (mask & self._stars) << 1
-            if more == mask:
-                return mask
-            mask = more
-
-    def _table(self, letter: str) -> tuple[int, int]:
-        known = self._tables.get(letter)
-        if known is None:
-            moves = stays = 0
-            for offset, elements in self._rows:
-                for position, (star, letters, colon) in enumerate(elements):
-                    if letter in letters if letters else (colon or letter != ":"):
-                        bit = 1 << (offset + position)
-                        if star:
-                            stays |= bit
-                        else:
-                            moves |= bit
-            known = self._tables[letter] = (moves, stays)
-        return known
-
-    def step(self, mask: int, letter: str) -> int:
-        """Returns the positions after one more letter."""
-        moves, stays = self._table(letter)
-        return self._closed((mask & moves) << 1 | (mask & stays))
-
-
-_Row = tuple[tuple[bool, str, bool], ...]
-
-
-def _remaining(row: Sequence[tuple[bool, str, bool]]) -> list[int]:
+def _remaining(row: Row) -> list[int]:
     rest = [0]
     for star, _, _ in reversed(row):
         rest.append(rest[-1] + (not star))
     return rest[::-1]
 
 
-def _ends(row: Sequence[tuple[bool, str, bool]], position: int) -> bool:
+def _ends(row: Row, position: int) -> bool:
     return all(star for star, _, _ in row[position:])
 
 
-def _reachable(row: Sequence[tuple[bool, str, bool]], position: int) -> range:
+def _reachable(row: Row, position: int) -> range:
     """The elements that may take the next letter: the stars from here on and the first element that is none."""
     end = position
     while end < len(row) and row[end][0]:
@@ -213,9 +178,7 @@ def _reachable(row: Sequence[tuple[bool, str, bool]], position: int) -> range:
     return range(position, min(end + 1, len(row)))
 
 
-def _letters_to_try(
-    rows: Sequence[Sequence[tuple[bool, str, bool]]], positions: tuple[int, ...], fresh: str, *, colon: bool
-) -> Collection[str]:
+def _letters_to_try(rows: Sequence[Row], positions: tuple[int, ...], fresh: str, *, colon: bool) -> Collection[str]:
     letters: dict[str, None] = {}
     for row, position in zip(rows, positions, strict=True):
         reachable = _reachable(row, position)
@@ -229,9 +192,7 @@ def _letters_to_try(
     return letters
 
 
-def _moves(
-    rows: Sequence[Sequence[tuple[bool, str, bool]]], positions: tuple[int, ...], letter: str
-) -> list[tuple[int, ...]]:
+def _moves(rows: Sequence[Row], positions: tuple[int, ...], letter: str) -> list[tuple[int, ...]]:
     combined: list[tuple[int, ...]] = [()]
     for row, position in zip(rows, positions, strict=True):
         nexts = []

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
+from iamroles.iam.machine import Machine
 from iamroles.iam.statements import Escape, Part, Variable, ascii_lower, parts
 
 
@@ -87,11 +88,19 @@ class Pattern:
         """The length of the shortest word."""
         return sum(not one.star for one in self.elements)
 
+    @cached_property
+    def _machine(self) -> Machine:
+        return Machine([self.elements])
+
     def matches(self, word: str) -> bool:
         """True when the word matches, by the upper limit."""
         if self.atom or not word.startswith(self.prefix) or not word.endswith(self.suffix):
             return self.atom
-        return _matches(self.elements, word)
+        return self._machine.accepts(word)
+
+    def shortest_word(self, fresh: str, filler: str = "") -> str:
+        """Returns a word that matches: `fresh` wherever any letter will do, `filler` for every star."""
+        return "".join(filler if one.star else one.letters[:1] or fresh for one in self.elements)
 
 
 def _run(elements: tuple[Element, ...]) -> str:
@@ -101,33 +110,6 @@ def _run(elements: tuple[Element, ...]) -> str:
             break
         letters.append(one.letters)
     return "".join(letters)
-
-
-def _matches(elements: tuple[Element, ...], word: str) -> bool:
-    count = len(elements)
-    positions = _closed(elements, {0})
-    for letter in word:
-        after = set()
-        for position in positions:
-            if position == count:
-                continue
-            one = elements[position]
-            if letter in one.letters if one.letters else (one.colon or letter != ":"):
-                after.add(position if one.star else position + 1)
-        if not after:
-            return False
-        positions = _closed(elements, after)
-    return count in positions
-
-
-def _closed(elements: tuple[Element, ...], positions: set[int]) -> set[int]:
-    closed = set(positions)
-    for position in positions:
-        reached = position
-        while reached < len(elements) and elements[reached].star:
-            reached += 1
-            closed.add(reached)
-    return closed
 
 
 Values = Mapping[str, str]
