@@ -59,7 +59,9 @@ def read_trail(using: str = "default") -> Trail:
             .order_by("event_id")
             .values_list("event_id", flat=True)
         ),
-        checkpoints=[StoredCheckpoint(row.size, bytes(row.root), row.note, row.signed_at) for row in stored],
+        checkpoints=[
+            StoredCheckpoint(row.size, bytes(row.root), bytes(row.frontier), row.note, row.signed_at) for row in stored
+        ],
         missing_triggers=guard.missing(connections[using]),
         wrong_states=wrong_states(using),
     )

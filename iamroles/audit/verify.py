@@ -35,6 +35,7 @@ class StoredCheckpoint:
 
     size: int
     root: bytes
+    frontier: bytes
     note: str
     signed_at: datetime
 
@@ -177,12 +178,22 @@ def _check_stored(
         if said != Checkpoint(origin, row.size, row.root):
             report.tampered(f"{where} does not say what its columns say")
             return
+        if not _fits(row):
+            report.tampered(f"{where} has a frontier that does not give its root")
+            return
         if row.size > report.size:
             report.tampered(f"{where} covers more events than the {report.size} that are sealed")
             return
         if roots.get(row.size) != row.root:
             report.tampered(f"the events do not give the root of {where}")
             return
+
+
+def _fits(row: StoredCheckpoint) -> bool:
+    try:
+        return merkle.Frontier.read(row.size, row.frontier).root() == row.root
+    except ValueError:
+        return False
 
 
 def _check_tail(trail: Trail, report: Report, limits: Limits) -> None:

@@ -29,7 +29,11 @@ from iamroles.audit.verify import Limits, verify_database
 from iamroles.audit.verify_files import verify_export, verify_proof, verify_selection
 
 _FILTERS = ("from", "to", "actor", "action", "object", "request", "account", "outcome")
-_VERDICTS = {0: "FINE", 1: "TAMPERED", 2: "CANNOT TELL"}
+_VERDICTS = {
+    0: "FINE: every event is exactly what was sealed",
+    1: "TAMPERED",
+    2: "CANNOT TELL",
+}
 
 
 class Command(BaseCommand):

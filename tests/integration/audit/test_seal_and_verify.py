@@ -183,6 +183,10 @@ class TestVerifyDatabase:
                 "{third_name}: the event waits to be sealed a second time",
             ),
             (
+                "UPDATE audit_checkpoint SET frontier = root WHERE size = 7",
+                "the stored checkpoint of size 7 has a frontier that does not give its root",
+            ),
+            (
                 "DELETE FROM audit_checkpoint WHERE size = 3",
                 "the checkpoint of size 3 was published but is not stored any more",
             ),
