@@ -22,6 +22,8 @@ from iamroles.iam.statements import variables
 
 Word = Literal["proved", "counterexample", "maybe", "unknown"]
 Policies = Document | Sequence[Document]
+Width = Literal["wide", "exact"]
+_SWAPPED: tuple[tuple[Width, Width], ...] = (("exact", "wide"), ("wide", "exact"))
 
 __all__ = ["DEFAULT", "Budget", "Policies", "Question", "Verdict", "Word", "contains", "leftovers"]
 
@@ -186,18 +188,12 @@ def _confirmed(question: Question, piece: Box, boxes: Boxes, values: Mapping[str
     witness = _plausible(question, piece, boxes, values)
     if witness is None:
         return None
-    for narrow, wide in (("exact", "wide"), ("wide", "exact")):
-        if not evaluate(
-            question.new, question.boundary, witness, ids=question.ids, denied_principals=_width(narrow)
-        ).allowed:
+    for narrow, wide in _SWAPPED if question.trust else _SWAPPED[:1]:
+        if not evaluate(question.new, question.boundary, witness, ids=question.ids, denied_principals=narrow).allowed:
             return None
-        if evaluate(question.reference, None, witness, ids=question.ids, denied_principals=_width(wide)).allowed:
+        if evaluate(question.reference, None, witness, ids=question.ids, denied_principals=wide).allowed:
             return None
     return witness
-
-
-def _width(name: str) -> Literal["wide", "exact"]:
-    return "wide" if name == "wide" else "exact"
 
 
 def _plausible(question: Question, piece: Box, boxes: Boxes, values: Mapping[str, str]) -> Request | None:

@@ -29,6 +29,7 @@ Reading = Literal["wide", "exact"]
 
 _ACTION = re.compile(r"[^:]+:[^:]+", re.DOTALL)
 _RESOURCE = re.compile(r"\*|arn:[^:]+:[^:]+:[^:]*:[^:]*:.+", re.DOTALL)
+_LITERAL_START = re.compile(r"[^*?$]*")  # matches every text
 _ACCOUNT = re.compile(r"[0-9]{12}", re.ASCII)
 _ROOT = re.compile(r"arn:[^:]*:iam::([0-9]{12}):root", re.ASCII)
 _ROLE = re.compile(r"(arn:[^:]*):iam::([0-9]{12}):role/(?:.*/)?([^/]+)", re.DOTALL)
@@ -139,6 +140,9 @@ class _Call:
     def _resource_matches(self, pattern: str, version: str) -> bool:
         if pattern == "*":
             return True
+        start = _LITERAL_START.match(pattern)
+        if start and not self.resource.startswith(start.group()):
+            return False
         source = _segmented(self._pieces(pattern, version), pad=True)
         return source is not None and re.fullmatch(source, self.resource, re.DOTALL) is not None
 

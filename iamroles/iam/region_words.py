@@ -40,7 +40,8 @@ def sentence(region: Region, change: Change, names: Mapping[str, str]) -> str:
 
 def _one_list(words: Words) -> list[str]:
     """The narrowest of the lists that must all be hit; `*` when nothing limits."""
-    return list(min(words.matches, key=lambda one: len(one))) if words.matches else ["*"]
+    shortest: tuple[str, ...] = min(words.matches, key=len) if words.matches else ("*",)
+    return list(shortest)
 
 
 def _what(region: Region, resources: Sequence[str]) -> str:
