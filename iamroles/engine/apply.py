@@ -104,11 +104,22 @@ class Applying:
         quiet_until = self.journal.held.quiet_until
         if quiet_until is not None and self._aws_now() < quiet_until:
             self._wait("QuietPeriod", quiet_until - self._aws_now(), counts=False)
-        changed = explain.changed_dependencies(self.proved.stored.body["dependencies"], context)
+        changed = self._changed_dependencies(context)
         if changed and self.journal.begun():
             self._conflict(changed, None, "ContextChanged")
         if changed:
             self._reopen(changed)
+
+    def _changed_dependencies(self, context: dict[str, Any]) -> list[Difference]:
+        """Believed only after three looks: one stale or lying answer voids nobody's approval."""
+        wanted = self.proved.stored.body["dependencies"]
+        changed = explain.changed_dependencies(wanted, context)
+        for look in (1, 2):
+            if not changed:
+                break
+            self.tools.pause(self.tools.limits.verify_pause * look)
+            changed = explain.changed_dependencies(wanted, self._reading(self._dependencies))
+        return changed
 
     def _dependencies(self, gateway: Gateway) -> dict[str, Any]:
         wanted = self.proved.stored.body["dependencies"]
