@@ -48,8 +48,8 @@ def continue_as(request: HttpRequest) -> HttpResponse:
     user = get_object_or_404(User, username=person.login if person else "")
     if request.user.is_authenticated and request.user.pk != user.pk:
         logout(request)
-    login(request, user, backend="django.contrib.auth.backends.ModelBackend")
     record_authentication(request, user, method="demo")
+    login(request, user, backend="django.contrib.auth.backends.ModelBackend")
     return redirect(_next(request))
 
 
