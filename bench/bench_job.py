@@ -1,4 +1,4 @@
-"""How long the main job takes in an idle demo: sent to in review, approve click to applied, over HTTP as a browser does.
+"""How long the main job takes in an idle demo: sent to in review, approve click to applied, over HTTP like a browser.
 
 It starts a demo of its own in a temporary folder. The baseline is the same plan sent to the simulated AWS by a script:
 the naive calls, then one read of the role.

@@ -1,4 +1,4 @@
-"""The job of the product, once, by browser: ask, look, review, decide, apply, audit. The worker is a process of its own."""
+"""The job of the product by browser: ask, look, review, decide, apply, audit. The worker is a process of its own."""
 
 from __future__ import annotations
 
@@ -45,7 +45,10 @@ def fill(page: Page, answers: dict[str, str]) -> None:
         if details.is_visible():
             details.click()
     for name, value in answers.items():
-        field = page.locator(f"[name={name}]:not([type=hidden])").first
+        if page.locator(f"input[type=hidden][name={name}]").count():
+            expect(page.locator(f"input[type=hidden][name={name}]")).to_have_value(value)
+            continue
+        field = page.locator(f"[name={name}]").first
         if field.get_attribute("type") == "radio":
             page.locator(f"[name={name}][value={value}]").check()
         elif field.evaluate("e => e.tagName") == "SELECT":
@@ -221,7 +224,7 @@ def test_wrong_trust_and_no_policy_is_adopted_and_repaired(portal: Portal, new_p
     wait_for_status(requester, reference, "In review")
     approver = new_page("approver")
     approver.goto(f"/approvals/{reference}/")
-    expect(approver.locator("main")).to_contain_text(re.compile("adopt", re.I))
+    expect(approver.locator("main")).to_contain_text(re.compile("adopt", re.IGNORECASE))
     decide(approver, reference, "approve")
     wait_for_status(requester, reference, "In review")
     decide(new_page("security"), reference, "approve")
@@ -248,10 +251,32 @@ def test_foreign_part_is_shown_and_kept(portal: Portal, new_page: NewPage) -> No
     approver = new_page("approver")
     approver.goto(f"/approvals/{reference}/")
     expect(approver.locator("main")).to_contain_text("deployment-notes")
-    expect(approver.locator("main")).to_contain_text(re.compile("kept", re.I))
+    expect(approver.locator("main")).to_contain_text(re.compile("kept", re.IGNORECASE))
 
 
-def test_changed_by_sql_is_named(portal: Portal) -> None:
+CHANGE = """
+from django.db import connection
+from iamroles.audit import guard
+guard.remove(connection)
+with connection.cursor() as cursor:
+    cursor.execute("SELECT id, canon FROM audit_event WHERE action = 'request.submitted' ORDER BY id LIMIT 1")
+    row, canon = cursor.fetchone()
+    cursor.execute("UPDATE audit_event SET canon = %s WHERE id = %s", [{new}, row])
+guard.install(connection)
+print(f"EVT-{{row:07d}}")
+"""
+
+
+def test_a_row_changed_by_sql_is_named(portal: Portal) -> None:
     """`audit verify` answers 0 on the untouched demo, and 1 with the event's name after one row was changed."""
     untouched = portal.manage("audit", "verify")
     assert untouched.returncode == 0, untouched.stdout + untouched.stderr
+    changed = portal.manage("shell", "--no-imports", "-c", CHANGE.format(new="canon.replace('Rosa', 'Mona')"))
+    name = changed.stdout.strip().splitlines()[-1]
+    assert re.fullmatch(r"EVT-\d{7}", name), changed.stderr
+    found = portal.manage("audit", "verify")
+    restored = portal.manage("shell", "--no-imports", "-c", CHANGE.format(new="canon.replace('Mona', 'Rosa')"))
+    assert restored.returncode == 0, restored.stderr
+    assert (found.returncode, name in found.stdout) == (1, True), found.stdout
+    again = portal.manage("audit", "verify")
+    assert again.returncode == 0, again.stdout + again.stderr
