@@ -11,12 +11,12 @@ from difflib import SequenceMatcher
 from itertools import zip_longest
 from typing import Literal
 
-Kind = Literal["same", "add", "del", "gap"]
+Kind = Literal["same", "add", "del", "gap", "skip"]
 
 
 @dataclass(frozen=True)
 class Side:
-    """One line of one side. A `gap` stands where the other side has a line and this one has none."""
+    """One line of one side. A `gap` stands where only the other side has a line, a `skip` for lines left out."""
 
     kind: Kind
     text: str
@@ -44,13 +44,13 @@ def _count(number: int, word: str) -> str:
     return f"{number} {'line' if number == 1 else 'lines'} {word}"
 
 
-def compare(before: str, after: str) -> Difference:
-    """Returns the two texts as aligned lines."""
+def compare(before: str, after: str, context: int | None = None) -> Difference:
+    """Returns the two texts as aligned lines; with `context`, so many equal lines stay around what differs."""
     left, right = before.splitlines(), after.splitlines()
     sides: list[tuple[Side, Side]] = []
     for tag, i1, i2, j1, j2 in SequenceMatcher(None, left, right, autojunk=False).get_opcodes():
         if tag == "equal":
-            sides += [(Side("same", line), Side("same", line)) for line in left[i1:i2]]
+            sides += [(side, side) for side in _same(left[i1:i2], context)]
         else:
             sides += _aligned(left[i1:i2], right[j1:j2])
     return Difference(
@@ -59,6 +59,14 @@ def compare(before: str, after: str) -> Difference:
         added=sum(side.kind == "add" for _, side in sides),
         removed=sum(side.kind == "del" for side, _ in sides),
     )
+
+
+def _same(lines: Sequence[str], context: int | None) -> list[Side]:
+    sides = [Side("same", line) for line in lines]
+    if context is None or len(sides) <= 2 * context + 1:
+        return sides
+    left_out = Side("skip", f"{len(sides) - 2 * context} equal lines")
+    return [*sides[:context], left_out, *sides[-context:]]
 
 
 def _aligned(removed: Sequence[str], added: Sequence[str]) -> list[tuple[Side, Side]]:

@@ -5,7 +5,7 @@ One page costs the same number of queries whatever the number of rows; who may d
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -96,7 +96,7 @@ def queue_page(user: User, chosen: QueueFilter) -> QueuePage:
     by_tab = _by_tab(user)
     rows = _narrow(by_tab[chosen.tab], chosen).annotate(rank=_RANK)
     page = list(
-        _after(rows, chosen.after)
+        rows.filter(_beyond(chosen.after))
         .select_related("requester", "team", "account")
         .order_by("rank", "submitted_at", "pk")[: PAGE_SIZE + 1]
     )
@@ -163,19 +163,20 @@ def _cursor(row: Request) -> str:
     return f"{row.rank}.{(at - _EPOCH) // timedelta(microseconds=1)}.{row.pk}"  # type: ignore[attr-defined]
 
 
-def _after(rows: QuerySet[Request], cursor: str) -> QuerySet[Request]:
+def _beyond(cursor: str) -> Q:
+    """Returns the condition for what comes after a cursor; everything, where it is not one of ours."""
     parts = cursor.split(".")
     if len(parts) != 3 or not all(part.isascii() and part.isdigit() and len(part) < 19 for part in parts):
-        return rows
+        return Q()
     rank, micros, pk = map(int, parts)
     try:
         at = _EPOCH + timedelta(microseconds=micros)
     except OverflowError:
-        return rows
-    return rows.filter(Q(rank__gt=rank) | Q(rank=rank, submitted_at__gt=at) | Q(rank=rank, submitted_at=at, pk__gt=pk))
+        return Q()
+    return Q(rank__gt=rank) | Q(rank=rank, submitted_at__gt=at) | Q(rank=rank, submitted_at=at, pk__gt=pk)
 
 
-def _rows(page: list[Request], user: User) -> tuple[Row, ...]:
+def _rows(page: Sequence[Request], user: User) -> tuple[Row, ...]:
     proposals = {
         p.revision.request_id: p
         for p in Proposal.objects.filter(revision__request__in=[row.pk for row in page])

@@ -99,7 +99,7 @@ def list_page(user: User, chosen: ListFilter) -> ListPage:
     more, page = len(page) > PAGE_SIZE, page[:PAGE_SIZE]
     accounts = visible.filter(account__isnull=False).order_by("account__name")
     return ListPage(
-        rows=tuple(ListRow(row, status.status_of(row, next(iter(row.newest_runs), None))) for row in page),  # type: ignore[attr-defined]
+        rows=tuple(ListRow(row, status.status_of(row, next(iter(row.newest_runs), None))) for row in page),
         tabs=tuple(TABS.items()),
         accounts=tuple(accounts.values_list("account__number", "account__name").distinct()),
         next_before=page[-1].pk if more else None,

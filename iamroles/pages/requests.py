@@ -139,8 +139,13 @@ def _waiting_for(progress: Progress | None) -> str:
         return "The proposal is being made again."
     if not progress.needed:
         return "It has a forbidden part, so nobody can approve it. Edit the request and send it again."
-    missing = [f"{seat.count - seat.done} of {seat.group}" for seat in progress.seats if not seat.filled]
-    return f"It waits for {' and '.join(missing)}. Nothing is changed in AWS before that."
+    return f"It waits for approval by {_people(progress)}. Nothing is changed in AWS before that."
+
+
+def _people(progress: Progress) -> str:
+    missing = [(seat.group, seat.count - seat.done) for seat in progress.seats if not seat.filled]
+    names = [group if count == 1 else f"{count} of {group}" for group, count in missing]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _applying(run: Run | None, account: str) -> str:

@@ -65,6 +65,12 @@ class Stopped:
     aws_request_id: str
     differences: tuple[str, ...]
     conflict: Difference | None
+    base: str
+
+    @property
+    def shown_at_step(self) -> bool:
+        """True when AWS's message stands at a step already."""
+        return any(step.message == self.message for step in self.not_done)
 
 
 @dataclass(frozen=True)
@@ -233,6 +239,7 @@ def _stopped(run: Run, steps: Sequence[StepView]) -> Stopped:
         aws_request_id=str(detail.get("aws_request_id") or ""),
         differences=tuple(str(item) for item in listed) if isinstance(listed, list) else (),
         conflict=_conflict(run) if run.stop_reason == "conflict" else None,
+        base=_readable(read_proposal(run.proposal.canonical).base.as_mapping()),
     )
 
 
@@ -242,7 +249,7 @@ def _conflict(run: Run) -> Difference | None:
     if not isinstance(live, dict):
         return None
     target = read_proposal(run.proposal.canonical).target.as_mapping()
-    return comparison.compare(_readable(target), _readable(live))
+    return comparison.compare(_readable(target), _readable(live), context=3)
 
 
 def _readable(state: Any) -> str:

@@ -250,7 +250,7 @@ def _permissions(stored: Stored) -> Section | None:
         for name, document in sorted(role.inline.items())
     ]
     added = len(role.attached - before - set(stored.target.policies))
-    summary = f"{_number(added, 'policy', 'policies')} attached, " if added else "Nothing of AWS's is attached, "
+    summary = f"{_number(added, 'policy', 'policies')} attached, " if added else "No further policy is attached, "
     return _section("permissions", 2, "Permissions", summary + _kept_words(len(kept) + len(role.inline)), shown)
 
 

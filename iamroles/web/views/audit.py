@@ -6,13 +6,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
+from django.core.handlers.asgi import ASGIRequest
 from django.db import transaction
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from iamroles import audit, canonical
-from iamroles.audit import EventFilter
+from iamroles.audit import EventFilter, export
 from iamroles.audit.events import OUTCOMES
 from iamroles.models import AuditEvent
 from iamroles.pages import audit as audit_pages
@@ -25,9 +26,12 @@ _VIEWED = "audit_viewed"
 
 @login_required
 @require_safe
-def audit_history(request: HttpRequest) -> HttpResponse:
+def audit_history(request: HttpRequest) -> HttpResponseBase:
     """Shows events, newest first; actor, request, action, outcome, dates and the page are in the address."""
     chosen, bad = EventFilter.from_query(request.GET.dict())
+    wanted = request.GET.get("format", "")
+    if wanted and not bad:
+        return _export(request, chosen, wanted)
     _record_view(request, chosen)
     page = audit_pages.history_page(user_of(request), chosen, _number(request, "before"), _number(request, "after"))
     query = request.GET.copy()
@@ -43,6 +47,23 @@ def audit_history(request: HttpRequest) -> HttpResponse:
         "problems": [("", problem.message) for problem in bad],
     }
     return render(request, "iamroles/audit_history.html", context, status=422 if bad else 200)
+
+
+def _export(request: HttpRequest, chosen: EventFilter, wanted: str) -> HttpResponseBase:
+    """Streams the sealed events of the filter that the person may read, oldest first."""
+    spelled = next((known for known in export.FORMATS if known == wanted), None)
+    if spelled is None:
+        raise Http404(f"There is no export as {wanted}.")
+    visible = audit_pages.visible_events(user_of(request))
+    try:
+        made = export.begin(chosen, spelled, actor=actor_of(request), among=visible)
+    except export.NothingSealed as error:
+        return render(request, "503.html", {"reason": str(error)}, status=503)
+    content = aiter(made) if isinstance(request, ASGIRequest) else iter(made)
+    response = StreamingHttpResponse(content, content_type=export.CONTENT_TYPES[spelled])
+    name = f"roledesk-audit-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.{spelled}"
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
 
 
 def _number(request: HttpRequest, name: str) -> int | None:

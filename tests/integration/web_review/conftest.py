@@ -46,6 +46,7 @@ def signed_in(here: World) -> NewClient:
         session = client.session
         at = datetime.now(UTC) - timedelta(minutes=minutes)
         session["account_authentication_methods"] = [{"method": "password", "at": at.timestamp()}]
+        session["account_authentication_methods_user"] = str(here.people[login].pk)
         session.save()
         return client
 

@@ -1,0 +1,124 @@
+"""The queue: who finds what in which tab, its order, its pages, and that rows cost no queries."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from iamroles.models import Request
+from iamroles.pages import queue
+from tests.integration.web_review import world
+from tests.integration.web_review.conftest import NewClient
+from tests.integration.web_review.world import World
+
+
+def references(response: Any) -> list[str]:
+    return re.findall(r'<a href="/(?:approvals|requests)/(REQ-\d{6})/">', response.content.decode())
+
+
+def counts(response: Any) -> dict[str, int]:
+    found = re.findall(r'<a href="\?tab=(\w+)[^>]*>[^<]*<span class="count[^>]*>(\d+)<', response.content.decode())
+    return {tab: int(number) for tab, number in found}
+
+
+@pytest.fixture
+def three(here: World) -> list[Request]:
+    """A low one, then a high one, then one that adopts (high, for the owner as well)."""
+    rosa = here.people["rosa"]
+    legacy = world.facts_for(here.staging, role_name="legacy")
+    return [
+        world.in_review(rosa, world.facts_for(here.prod)),
+        world.in_review(rosa, world.facts_for(here.prod, role_name="full", managed_policy="full")),
+        world.in_review(rosa, legacy, world.existing_base(legacy)),
+    ]
+
+
+class TestTabs:
+    def test_puts_high_first_then_the_oldest(self, three: list[Request], signed_in: NewClient) -> None:
+        low, high, adopting = three
+        answer = signed_in("amara").get("/approvals/")
+        assert references(answer) == [high.reference, adopting.reference, low.reference]
+        assert counts(answer) == {"waiting": 3, "high": 2, "all": 3, "decided": 0}
+
+    def test_shows_security_the_high_ones_alone(self, three: list[Request], signed_in: NewClient) -> None:
+        _, high, adopting = three
+        assert references(signed_in("mei").get("/approvals/")) == [high.reference, adopting.reference]
+
+    def test_an_own_request_never_waits_for_oneself(
+        self, here: World, three: list[Request], signed_in: NewClient
+    ) -> None:
+        here.people["rosa"].groups.create(name="approvers-too")
+        here.people["rosa"].groups.add(here.people["amara"].groups.get(name="approvers"))
+        answer = signed_in("rosa").get("/approvals/")
+        assert references(answer) == []
+        assert counts(answer)["all"] == 3
+
+    def test_moves_a_decided_one_to_its_tab(self, here: World, three: list[Request], signed_in: NewClient) -> None:
+        low, high, adopting = three
+        world.approved(low, here.people["amara"])
+        client = signed_in("amara")
+        assert references(client.get("/approvals/")) == [high.reference, adopting.reference]
+        assert references(client.get("/approvals/?tab=decided")) == [low.reference]
+
+    def test_waits_again_for_whoever_took_back(self, here: World, signed_in: NewClient, three: list[Request]) -> None:
+        """Somebody else's standing approval must not hide the request from who has none."""
+        _, high, _ = three
+        world.approved(high, here.people["amara"], here.people["mei"])
+        signed_in("amara").post(f"/approvals/{high.reference}/take-back/", {})
+        assert high.reference in references(signed_in("amara").get("/approvals/"))
+        assert high.reference not in references(signed_in("mei").get("/approvals/"))
+
+    def test_is_not_for_requesters(self, here: World, signed_in: NewClient) -> None:
+        assert signed_in("theo").get("/approvals/").status_code == 403
+
+
+class TestFilter:
+    def test_narrows_by_text_account_and_risk(self, three: list[Request], signed_in: NewClient) -> None:
+        low, high, adopting = three
+        client = signed_in("amara")
+        for query, expected in (
+            ("q=legacy", [adopting]),
+            (f"q={low.reference}", [low]),
+            ("q=Rosa", [high, adopting, low]),
+            (f"account={world.PROD}", [high, low]),
+            ("risk=low", [low]),
+            ("risk=low&q=legacy", []),
+        ):
+            found = references(client.get(f"/approvals/?{query}"))
+            assert found == [row.reference for row in expected], query
+
+    def test_keeps_the_filter_on_the_next_page(
+        self, here: World, signed_in: NewClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(queue, "PAGE_SIZE", 2)
+        rows = [world.in_review(here.people["rosa"], world.facts_for(here.prod, role_name=f"r{n}")) for n in range(5)]
+        client = signed_in("amara")
+        seen: list[str] = []
+        address = "/approvals/?tab=all&risk=low"
+        while address:
+            answer = client.get(address)
+            seen += references(answer)
+            following = re.search(r'href="(\?[^"]*after=[^"]*)" rel="next"', answer.content.decode())
+            address = "/approvals/" + following.group(1).replace("&amp;", "&") if following else ""
+        assert seen == [row.reference for row in rows]
+
+    def test_takes_a_nonsense_cursor_for_none(self, three: list[Request], signed_in: NewClient) -> None:
+        for cursor in ("x", "1.2", "1.99999999999999999.3", "../..", "１.２.３"):
+            assert len(references(signed_in("amara").get("/approvals/", {"after": cursor}))) == 3, cursor
+
+
+def test_rows_cost_no_queries(here: World, signed_in: NewClient, django_assert_max_num_queries: Any) -> None:
+    """The same number for two rows and for nine; approvals and groups are read in bulk."""
+    rosa, amara = here.people["rosa"], here.people["amara"]
+    client = signed_in("mei")
+    spent = []
+    for size in (2, 9):
+        while Request.objects.count() < size:
+            facts = world.facts_for(here.prod, role_name=f"full{Request.objects.count()}", managed_policy="full")
+            world.approved(world.in_review(rosa, facts), amara)
+        with django_assert_max_num_queries(19) as captured:
+            assert len(references(client.get("/approvals/?tab=all"))) == size
+        spent.append(len(captured))
+    assert spent[0] == spent[1]
