@@ -143,7 +143,7 @@ def install(venv: Path, lock: Path) -> None:
     if code != 0:
         log = venv / "install.log"
         log.write_text(output, encoding="utf-8")
-        raise CannotStart(f"{why_pip_failed(output)} All that pip said: {log}")
+        raise CannotStart(f"{why_pip_failed(output)} (all that pip said: {log})")
     stamp(venv, lock)
 
 
