@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from django.db.models import Count, Min, Prefetch, Q, QuerySet
 
 from iamroles import audit, permissions
-from iamroles.audit import find as audit_find
+from iamroles.audit.find import Status as Sealing
 from iamroles.models import Decision, Request, Run, User
 from iamroles.pages import frame
 from iamroles.pages.status import Status, status_of
@@ -45,7 +45,7 @@ class Home:
     drafts: tuple[HomeRow, ...]
     applied: tuple[HomeRow, ...]
     waiting: Waiting | None
-    trail: audit_find.Status | None
+    trail: Sealing | None
     asks: bool
 
     @property

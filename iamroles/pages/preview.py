@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from iamroles import canonical
 from iamroles.blueprints import Desired, GrantFacts, RoleFacts, State, build_desired, grants
@@ -78,7 +79,8 @@ def attached_documents(managed: ManagedRole | None) -> tuple[Document, ...]:
     """Returns the documents that a role of the inventory held after its last apply, as far as they are known."""
     if managed is None:
         return ()
-    state = State.from_mapping(canonical.loads(managed.desired))
+    stored: Any = canonical.loads(managed.desired)
+    state = State.from_mapping(stored)
     own = [policy.document for policy in state.policies.values() if policy]
     attached = state.role.attached if state.role else frozenset()
     partition = arns.parse_arn(managed.arn).partition

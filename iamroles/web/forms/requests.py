@@ -85,11 +85,11 @@ class RequestForm(forms.Form):
 
     def _fill_selects(self) -> None:
         teams = [(team.slug, team.name) for team in self.choices.teams]
-        self.fields["team"].widget.choices = teams if len(teams) == 1 else [("", "Choose a team"), *teams]  # type: ignore[attr-defined]
+        self.fields["team"].widget.choices = teams if len(teams) == 1 else [("", "Choose a team"), *teams]
         groups: dict[str, list[tuple[str, str]]] = {}
         for choice in self.choices.accounts:
             groups.setdefault(choice.row.environment.capitalize(), []).append((choice.row.number, choice.label))
-        self.fields["account"].widget.choices = [("", "Choose an AWS account"), *groups.items()]  # type: ignore[attr-defined]
+        self.fields["account"].widget.choices = [("", "Choose an AWS account"), *groups.items()]
 
     def clean_team(self) -> str:
         slug = str(self.cleaned_data["team"]).strip()
@@ -134,8 +134,12 @@ class RequestForm(forms.Form):
         return self.cleaned_data
 
     def _report(self, problems: Iterable[FieldProblem]) -> None:
+        found = list(problems)
+        placeholders = {problem.field for problem in found if problem.id == "VA09"}
         said: set[tuple[str, str]] = set()
-        for problem in problems:
+        for problem in found:
+            if problem.field in placeholders and problem.id != "VA09":
+                continue  # a placeholder left in says it all
             field = self.aliases.get(problem.field, problem.field)
             field = field if field in self.fields else "role_name"
             if (field, problem.message) not in said:
@@ -185,7 +189,7 @@ class RoleForm(RequestForm):
 
     def __init__(self, data: Any = None, **arguments: Any) -> None:
         super().__init__(data, **arguments)
-        self.fields["managed_policy"].widget.choices = [("limited", "Limited"), ("full", "Full")]  # type: ignore[attr-defined]
+        self.fields["managed_policy"].widget.choices = [("limited", "Limited"), ("full", "Full")]
 
     def clean_managed_policy(self) -> str:
         chosen = str(self.cleaned_data["managed_policy"]) or "limited"
@@ -247,7 +251,10 @@ class GrantForm(RequestForm):
 
 
 FORMS: Mapping[str, type[RequestForm]] = {ROLE: RoleForm, GRANT: GrantForm}
-STARTING_ANSWERS: Mapping[str, str] = {"managed_policy": "limited", "execution_roles": DEFAULT_EXECUTION_ROLE}
+STARTING_ANSWERS: Mapping[str, Mapping[str, str]] = {
+    ROLE: {"managed_policy": "limited", "execution_roles": DEFAULT_EXECUTION_ROLE},
+    GRANT: {},
+}
 
 
 class CheckRoleForm(forms.Form):
@@ -268,7 +275,7 @@ class CheckRoleForm(forms.Form):
         for field in self.fields.values():
             field.needed = True  # type: ignore[attr-defined]
         accounts = [(choice.row.number, choice.label) for choice in choices.accounts]
-        self.fields["account"].widget.choices = accounts  # type: ignore[attr-defined]
+        self.fields["account"].widget.choices = accounts
 
     def clean_account(self) -> str:
         number = answers.tidy_account_number(str(self.cleaned_data["account"]))

@@ -90,7 +90,7 @@ def _starting_answers(request: HttpRequest, user: User, choices: pages.Choices, 
     wanted = (request.GET.get("account", ""), last_account, *(choice.row.number for choice in choices.accounts))
     number = next((number for number in wanted if number in allowed), "")
     account = choices.account(number)
-    answers = {**STARTING_ANSWERS, "team": team.slug if team else "", "account": number}
+    answers = {**STARTING_ANSWERS[kind], "team": team.slug if team else "", "account": number}
     if team and account:
         answers["role_name"] = request.GET.get("role_name", "") or pages.free_role_name(account.row, team)
     return answers
@@ -354,4 +354,8 @@ def request_discard(request: HttpRequest, request_id: int) -> HttpResponse:
         messages.success(request, f"{row.reference} is discarded. Nothing was sent.")
         return reverse("home")
 
-    return once(request, user, produce)
+    try:
+        return once(request, user, produce)
+    except WrongState as error:
+        address = reverse("request_detail", args=[row.pk])
+        return render(request, "409.html", {"reason": str(error), "back": address}, status=409)

@@ -43,9 +43,17 @@ def test_every_template_compiles(name: str) -> None:
     engines["django"].get_template(name)
 
 
+def with_includes(name: str) -> str:
+    """Returns a template with the partials of ours that it names set in; other packages' partials stay out."""
+    if name not in ALL:
+        return ""
+    return re.sub(r'\{% include "([^"]+)"[^%]*%\}', lambda match: with_includes(match.group(1)), source(name))
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_every_post_form_carries_the_csrf_token(name: str) -> None:
-    forms = re.findall(r"<form\b[^>]*method=\"post\".*?</form>", source(name), flags=re.DOTALL)
+    text = with_includes(name)
+    forms = re.findall(r"<form\b[^>]*method=\"post\".*?</form>", text, flags=re.DOTALL)
     assert [form[:80] for form in forms if "csrf_token" not in form] == []
 
 
