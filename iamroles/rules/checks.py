@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from iamroles.blueprints.facts import AccountFacts
 from iamroles.blueprints.grants import ECS_TASKS
 from iamroles.blueprints.state import RoleState
-from iamroles.iam import arns, catalogue, trust
+from iamroles.iam import arns, catalogue, lint, trust
 from iamroles.iam.documents import Document
+from iamroles.iam.lint import LintFacts
 from iamroles.rules.findings import SEVERITIES, Finding
-from iamroles.rules.probes import document_findings
 
 CODEDEPLOY = "codedeploy.amazonaws.com"
 
@@ -37,10 +38,10 @@ class Passed:
     granted: bool
 
 
-def standard_ids(partition: str = "aws") -> frozenset[str]:
-    """Returns the ids of what an AWS account's standard gives anyway: at first the Limited policy."""
-    limited = catalogue.managed_policy(catalogue.CODEDEPLOY_ECS_LIMITED, partition)
-    return frozenset(f.id for f in document_findings(limited.document, place="", standard=frozenset()))
+def standard_documents(account: AccountFacts) -> tuple[Document, ...]:
+    """Returns what a person accepted as normal in an AWS account: at first Limited with the hardened trust."""
+    limited = catalogue.managed_policy(catalogue.CODEDEPLOY_ECS_LIMITED, account.partition)
+    return limited.document, trust.codedeploy_trust(account.number)
 
 
 def check_proposal(
@@ -55,16 +56,17 @@ def check_proposal(
 ) -> tuple[Finding, ...]:
     """Returns the findings, worst first and in a fixed order."""
     found = [Finding("PL01", "forbidden", clash, "Change the request.", "in-aws", True) for clash in clashes]
+    standard = standard_documents(account)
     if target is not None:
-        found += _trust_findings(target.trust, account)
+        found += _trust_findings(target.trust, account, standard)
         if "trust" in replaced and live is not None:
             found += _replaced_trust(live, target)
         if account.boundary and target.boundary != account.boundary:
             message = f"{account.name} demands the permissions boundary {account.boundary}."
             found.append(Finding("GR03", "forbidden", message, "Attach it.", "settings"))
-    standard = standard_ids(account.partition)
     for policy in attached:
-        found += document_findings(policy.document, place=policy.place, standard=standard)
+        rest = tuple(other.document for other in attached if other is not policy)
+        found += _linted(policy.document, account.number, standard, policy.place, rest=rest)
     found += _passed_findings(passed, account)
     return tuple(sorted(set(found), key=lambda f: (SEVERITIES.index(f.severity), f.standard, f.place, f.id, f.message)))
 
@@ -76,25 +78,44 @@ def _principals(document: Document) -> frozenset[str]:
     )
 
 
-def _trust_findings(document: Document, account: AccountFacts) -> list[Finding]:
-    found = []
-    if trust.lets_in(document, CODEDEPLOY, "999999999999"):
-        found.append(
-            Finding(
-                "TR03",
-                "medium",
-                "The trust policy does not say whose deployments may use this role (aws:SourceAccount is missing).",
-                "Use the hardened trust policy.",
-                "trust",
-            )
+@lru_cache(maxsize=256)
+def _lint(
+    document: Document, number: str, standard: tuple[Document, ...], rest: tuple[Document, ...]
+) -> tuple[lint.Finding, ...]:
+    """Looks at a document once: the same few documents come with nearly every request."""
+    trusts = document.kind == "trust"
+    facts = LintFacts(
+        standard=standard,
+        rest=rest,
+        expected_trust=(CODEDEPLOY,) if trusts else (),
+        expected_grants={} if trusts else {"*": ECS_TASKS},
+    )
+    return lint.lint(document, document.kind, number, facts)
+
+
+def _linted(
+    document: Document, number: str, standard: tuple[Document, ...], place: str, rest: tuple[Document, ...] = ()
+) -> list[Finding]:
+    """Returns what `iam.lint` finds in a document, with the statement in the place."""
+    return [
+        Finding(
+            f.id,
+            f.severity,
+            f.message,
+            f.fix,
+            place if f.statement is None else f"{place}#stmt-{f.statement + 1}",
+            f.will_not_work,
+            f.standard,
         )
-    extra = sorted(_principals(document) - {CODEDEPLOY})
-    if extra:
-        message = f"Besides CodeDeploy, {', '.join(extra)} may use this role."
-        found.append(Finding("TR02", "high", message, "Remove them.", "trust"))
+        for f in _lint(document, number, standard, rest)
+    ]
+
+
+def _trust_findings(document: Document, account: AccountFacts, standard: tuple[Document, ...]) -> list[Finding]:
+    found = _linted(document, account.number, standard, "trust")
     if not trust.lets_in(document, CODEDEPLOY, account.number):
         message = "CodeDeploy could not use this role: the trust policy does not let it in."
-        found.append(Finding("TR07", "high", message, "Use the hardened trust policy.", "trust", True))
+        found.append(Finding("TR10", "high", message, "Use the hardened trust policy.", "trust", True))
     return found
 
 
