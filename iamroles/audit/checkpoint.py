@@ -112,6 +112,11 @@ def read(note: str) -> Checkpoint:
     return Checkpoint(origin, int(size), root)
 
 
+def signers(note: str) -> list[bytes]:
+    """Returns the key ids of an **unchecked** note, in order. Raises BadNote."""
+    return [key_id for _, key_id, _ in _split(note)[1]]
+
+
 def verify(note: str, keys: Iterable[VerifierKey], *, origin: str | None = None) -> Checkpoint:
     """Returns what the note says once a known key is found to have signed it.
 

@@ -36,7 +36,7 @@ def beside(path: Path, kind: str) -> Path:
 
 def write_leaves(size: int, *, using: str = "default") -> Iterator[bytes]:
     """Yields the lines of FILE.leaves: the leaf of each seq in hexadecimal."""
-    for leaf in _leaves(size, using):
+    for leaf in sealed_leaves(size, using):
         yield leaf.hex().encode() + b"\n"
 
 
@@ -47,7 +47,7 @@ def read_leaves(text: str) -> list[bytes]:
 
 def write_proofs(path: Path, size: int, *, using: str = "default") -> Iterator[bytes]:
     """Yields the lines of FILE.proofs for the exported lines of `path`: seq and siblings in base64, with spaces."""
-    leaves = list(_leaves(size, using))
+    leaves = list(sealed_leaves(size, using))
     places = {leaf: seq for seq, leaf in enumerate(leaves)}
     tree = merkle.Tree(leaves)
     for line in read_lines(path):
@@ -73,7 +73,8 @@ def read_lines(path: Path) -> Iterator[bytes]:
             yield line[:-1]
 
 
-def _leaves(size: int, using: str) -> Iterator[bytes]:
+def sealed_leaves(size: int, using: str = "default") -> Iterator[bytes]:
+    """Yields the leaves of the first `size` events, in order."""
     rows = AuditLeaf.objects.using(using).filter(seq__lt=size).order_by("seq").values_list("leaf", flat=True)
     for leaf in rows.iterator(chunk_size=10_000):
         yield bytes(leaf)

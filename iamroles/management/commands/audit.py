@@ -17,6 +17,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from iamroles.audit import checkpoint, config, export, grants
 from iamroles.audit.checkpoint import BadKey, VerifierKey
+from iamroles.audit.evidence.bundle import build_bundle, record_bundle
 from iamroles.audit.export import files
 from iamroles.audit.find import EventFilter
 from iamroles.audit.publish import NotPublished
@@ -49,6 +50,7 @@ class Command(BaseCommand):
         seal = verbs.add_parser("checkpoint", help="seal what waits, publish, print the newest checkpoint")
         seal.add_argument("--output", type=Path, help="also write the checkpoint to this file")
         seal.add_argument("--vkey", action="store_true", help="print the verifier keys instead")
+        _add_bundle(verbs.add_parser("bundle", help="make a zip of evidence that verifies without the portal"))
         rights = verbs.add_parser("grants", help="print the SQL for the database roles of PostgreSQL")
         rights.add_argument("--run", action="store_true", help="run it, as the owner of the tables")
 
@@ -110,9 +112,7 @@ class Command(BaseCommand):
             self.stderr.write(f"Not sealed: {error}")
 
     def _export(self, **options: Any) -> int:
-        wanted, bad = EventFilter.from_query({name: options[f"filter_{name}"] for name in _FILTERS})
-        if bad:
-            raise CommandError(" ".join(f"--{each.name}: {each.message}" for each in bad))
+        wanted = _filter(options)
         self._seal_if_possible()
         cut = _cut(options["as_of"])
         started = export.begin(wanted, options["format"], actor=_actor(), cut=cut)
@@ -125,6 +125,19 @@ class Command(BaseCommand):
             _write_beside(path, started, full=wanted == EventFilter(), evidence=options["format"] == "jsonl")
         self._seal_if_possible()
         self.stderr.write(f"{started.rows} rows, {started.bytes} bytes, SHA-256 {started.sha256}")
+        return 0
+
+    def _bundle(self, **options: Any) -> int:
+        wanted, older = _filter(options), _older(options["older"])
+        self._seal_if_possible()
+        cut = _cut(options["as_of"])
+        if older and older.size > cut.size:
+            raise CommandError(f"--older: it covers {older.size} events, the newest checkpoint only {cut.size}")
+        bundle = build_bundle(wanted, cut, older=older)
+        files.write_file(options["output"], [bundle.content])
+        record_bundle(bundle, wanted, actor=_actor(), at=datetime.now(UTC))
+        self._seal_if_possible()
+        self.stderr.write(f"{bundle.rows} rows, {len(bundle.content)} bytes, SHA-256 {bundle.sha256}")
         return 0
 
     def _checkpoint(self, *, output: Path | None, vkey: bool, **_: Any) -> int:
@@ -188,6 +201,28 @@ def _add_export(parser: CommandParser) -> None:
     parser.add_argument("--as-of", type=Path, help="cut at this checkpoint instead of the newest")
     for name in _FILTERS:
         parser.add_argument(f"--{name}", dest=f"filter_{name}", default="", metavar=name.upper())
+
+
+def _add_bundle(parser: CommandParser) -> None:
+    parser.add_argument("--output", type=Path, required=True, help="the zip")
+    parser.add_argument("--older", type=Path, help="a checkpoint that the auditor kept: adds the consistency proof")
+    parser.add_argument("--as-of", type=Path, help="cut at this checkpoint instead of the newest")
+    for name in _FILTERS:
+        parser.add_argument(f"--{name}", dest=f"filter_{name}", default="", metavar=name.upper())
+
+
+def _filter(options: dict[str, Any]) -> EventFilter:
+    wanted, bad = EventFilter.from_query({name: options[f"filter_{name}"] for name in _FILTERS})
+    if bad:
+        raise CommandError(" ".join(f"--{each.name}: {each.message}" for each in bad))
+    return wanted
+
+
+def _older(path: Path | None) -> checkpoint.Checkpoint | None:
+    try:
+        return checkpoint.verify(_text(path), config.verifier_keys(), origin=config.origin()) if path else None
+    except (OSError, ValueError) as error:
+        raise CommandError(f"--older: {error}") from error
 
 
 def _verify_files(keys: Sequence[VerifierKey], options: dict[str, Any]) -> Report:
