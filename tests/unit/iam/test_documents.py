@@ -1,3 +1,4 @@
+# ruff: noqa: E501  (tables read best with one case a line)
 """Documents: strict parsing, the published canonical bytes, equality by meaning, IAM's size."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# ruff: noqa: E501  (tables read best with one case a line)
 """Decisions on single AWS calls: the rules of the policy language, one table a rule, and the traps."""
 
 from __future__ import annotations
