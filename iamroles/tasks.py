@@ -5,6 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 
 from iamroles.engine import apply as engine_apply
+from iamroles.engine import check as engine_check
 from iamroles.engine import observe as engine_observe
 from iamroles.engine.tools import from_settings
 
@@ -24,4 +25,4 @@ def apply(*, request_id: int) -> None:
 @shared_task(name="roledesk.answer_order")
 def answer_order(*, order_id: int) -> None:
     """Answers a "Check a role" order."""
-    engine_observe.answer_order(order_id=order_id, tools=from_settings())
+    engine_check.answer_order(order_id=order_id, tools=from_settings())

@@ -125,7 +125,13 @@ def stop_conflict(
         "target_digest": canonical.digest(stored.target.as_mapping()),
         "live_digest": canonical.digest(live) if live is not None else "",
     }
-    shown = {**data, "live": live, "differences": [found.as_mapping() for found in differences], **detail}
+    shown = {
+        **data,
+        "live": live,
+        "differences": [d.sentence() for d in differences],
+        "parts": [d.as_mapping() for d in differences],
+        **detail,
+    }
     journal.stop(going, "conflict", data, shown, hold=hold)
 
 

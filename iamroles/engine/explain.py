@@ -31,6 +31,23 @@ class Difference:
         """Returns the JSON-able form that a stopped run shows."""
         return {"part": self.part, "base": self.base, "target": self.target, "live": self.live}
 
+    def sentence(self) -> str:
+        """Returns it in words; documents are too long for a sentence and stand in the comparison beside it."""
+        if self.live is None:
+            return f"{self.part}: not there, though it was there when this was observed."
+        if self.base is None and self.target is None:
+            return f"{self.part}: {_short(self.live)}, put there by somebody else."
+        if self.base == self.target:
+            return f"{self.part}: was {_short(self.base)}, now {_short(self.live)}."
+        known = f"neither as observed ({_short(self.base)}) nor as approved ({_short(self.target)})"
+        return f"{self.part}: {_short(self.live)}, {known}."
+
+
+def _short(value: str | None) -> str:
+    if value is None:
+        return "not there"
+    return "another document" if value.startswith("{") else value or "empty"
+
 
 def fit(observed: State, stored: Stored) -> State:
     """Returns the observed state with every tag that the plan does not name read as the target has it.

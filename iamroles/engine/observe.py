@@ -1,13 +1,12 @@
 """Observing: looks at AWS for a submitted request, makes the proposal, and moves the request to review or closes it.
 
-Also answers "Check a role" orders. A look that fails changes no state: code, tries and the next try are stored.
+A look that fails changes no state: code, tries and the next try are stored.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 import structlog
 from django.db import transaction
@@ -19,7 +18,7 @@ from iamroles.blueprints.facts import Facts
 from iamroles.blueprints.state import State
 from iamroles.engine.look import look_for
 from iamroles.engine.tools import Tools
-from iamroles.models import ManagedRole, ObservationOrder, Proposal, Request, Revision
+from iamroles.models import ManagedRole, Proposal, Request, Revision
 from iamroles.proposal import propose
 from iamroles.proposal.context import Context
 from iamroles.proposal.propose import Envelope
@@ -29,8 +28,7 @@ from iamroles.rules.approval import STARTING_RULES
 from iamroles.transitions import WrongState, move_request, subject_of
 
 _log = structlog.get_logger(__name__)
-_HELD = timedelta(seconds=60)  # how long a look may take before the sweep rings again
-ORDER_TRIES = 3  # somebody waits in front of the page
+HELD = timedelta(seconds=60)  # how long a look may take before the sweep rings again
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ def observe(*, request_id: int, tools: Tools) -> str:
     """
     now = tools.now()
     rows = Request.objects.filter(pk=request_id, state=states.SUBMITTED, next_try_at__lte=now)
-    if not rows.update(next_try_at=now + _HELD):
+    if not rows.update(next_try_at=now + HELD):
         return "not_due"
     request = Request.objects.select_related("account__owner", "team", "requester").get(pk=request_id)
     try:
@@ -198,55 +196,4 @@ def proposed_data(seen: Seen, number: int) -> dict[str, object]:
         "rule_digests": {"approval": canonical.digest(dict(STARTING_RULES))},
         "approvals_needed": [requirement.as_mapping() for requirement in made.requirements],
         "expires_at": f"{seen.expires_at:%Y-%m-%dT%H:%M:%SZ}",
-    }
-
-
-def answer_order(*, order_id: int, tools: Tools) -> str:
-    """Answers one "Check a role" order that is due: "right", "missing", "different", "failed" or "not_due"."""
-    now = tools.now()
-    rows = ObservationOrder.objects.filter(pk=order_id, answered_at=None, next_try_at__lte=now)
-    if not rows.update(next_try_at=now + _HELD):
-        return "not_due"
-    order = ObservationOrder.objects.select_related("account__owner").get(pk=order_id)
-    try:
-        result = _check(order, tools)
-    except (AwsError, WrongAccount) as error:
-        code = error.code if isinstance(error, AwsError) else "WrongAccount"
-        tries = order.tries + 1
-        last = tries >= ORDER_TRIES
-        ObservationOrder.objects.filter(pk=order_id, answered_at=None).update(
-            tries=tries,
-            next_try_at=None if last else now + tools.backoff(0),
-            answered_at=tools.now() if last else None,
-            result={"error": code},
-        )
-        return "failed"
-    ObservationOrder.objects.filter(pk=order_id, answered_at=None).update(
-        answered_at=tools.now(), next_try_at=None, result=result
-    )
-    return str(result["state"])
-
-
-def _check(order: ObservationOrder, tools: Tools) -> dict[str, Any]:
-    facts = facts_module.read(order.facts)
-    gateway = tools.sessions.reading(tools.portal(order.account), f"CHECK-{order.pk}")
-    base, context = look_for(gateway, facts)
-    at = tools.now()
-    envelope = Envelope(
-        request=f"CHECK-{order.pk}",
-        revision=0,
-        requester=str(order.ordered_by_id),
-        owner_group=order.account.owner.name,
-        expires_at=f"{at:%Y-%m-%dT%H:%M:%SZ}",
-        managed_here=True,
-        rules=STARTING_RULES,
-    )
-    made = propose(facts=facts, base=base, context=context, envelope=envelope)
-    verdict = "missing" if base.role is None else "right" if made.already_right else "different"
-    return {
-        "state": verdict,
-        "role": base.role.as_mapping() if base.role else None,
-        "sentences": list(made.sentences),
-        "missing": [call.api for call in made.plan],
-        "observed_at": at.isoformat(),
     }

@@ -52,7 +52,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults")
     parser.add_argument("only", nargs="?", default="", help="run the cells whose name holds this text")
     parser.add_argument("--ci", action="store_true", help="each kind once or twice a scenario")
-    parser.add_argument("--every-read", type=int, default=4, help="strike every n-th read (1: the full matrix)")
+    parser.add_argument("--every-read", type=int, default=3, help="strike every n-th read (1: the full matrix)")
     parser.add_argument("--workers", type=int, default=8, help="cells at the same time")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="roledesk-faults-") as name:

@@ -192,7 +192,7 @@ class TestForeignChanges:
         assert applies_nothing(world, request) == ("conflict", "conflict", [])
         detail = world.run(request).detail
         assert detail["code"] == "NotExplainable"
-        assert next(found["part"] for found in detail["differences"]) == "role id"
+        assert next(found["part"] for found in detail["parts"]) == "role id"
         assert detail["live"]["role"]["arn"] == ROLE
 
     def test_a_policy_attached_by_others_meanwhile(self, world: World) -> None:
@@ -257,10 +257,10 @@ class TestPause:
 
 @pytest.mark.parametrize("request_id", [0, 999_999, 2**62])
 def test_unknown_ids_are_refused_quietly(world: World, request_id: int) -> None:
-    from iamroles.engine import apply
+    from iamroles.engine import apply, check
 
     tools = world.tools()
     assert apply.apply(request_id=request_id, tools=tools) == "not_approved"
     assert observe.observe(request_id=request_id, tools=tools) == "not_due"
-    assert observe.answer_order(order_id=request_id, tools=tools) == "not_due"
+    assert check.answer_order(order_id=request_id, tools=tools) == "not_due"
     assert TASK in {role.arn for role in world.aws.roles.values()}
