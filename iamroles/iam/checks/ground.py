@@ -98,6 +98,8 @@ class Ground:
         self._domain = domain(trust=document.kind == "trust", account=account)
         self._anywhere = domain(trust=document.kind == "trust", account=None)
         self._text = document.given
+        self._known_starts: dict[tuple[tuple[int, ...] | None, bool], list[Box]] = {}
+        self._known_denied: list[Box] | None = None
 
     def with_rest(self) -> Ground:
         """Returns the ground of the union with the other documents of the role."""
@@ -124,14 +126,11 @@ class Ground:
         """
         question = box(tests)
         try:
-            if statements is None:
-                allowed = self._boxing.allows(self.documents)
-            else:
-                allowed = [self._boxing.one(statement, self.document) for statement in statements]
-            denied = self._boxing.denies(self.documents, "exact")
             found: list[Box] = []
-            for start in allowed:
-                found += self._within(start, question, denied, self._anywhere if anywhere else self._domain)
+            for start in self._starts(statements, anywhere=anywhere):
+                met = self._boxes.meet(start, question)
+                if met is not None:
+                    found += self._boxes.subtract_all([met], self._denied())
         except OutOfBudget:
             return Reach((), possibly=True)
         open_ones = [any(p.uncertain for test in one.all_tests() for p in test.patterns) for one in found]
@@ -145,16 +144,23 @@ class Ground:
                 return word
         return None
 
-    def _within(self, start: Box, question: Box, denied: Sequence[Box], asked: Sequence[Box]) -> list[Box]:
-        if self._boxes.empty(start):
-            return []
-        found = []
-        for outer in asked:
-            met = self._boxes.meet(start, outer)
-            met = met and self._boxes.meet(met, question)
-            if met is not None:
-                found += self._boxes.subtract_all([met], denied)
-        return found
+    def _starts(self, statements: Sequence[Statement] | None, *, anywhere: bool) -> list[Box]:
+        """What is allowed inside the domain, before any question: made once, as every check asks of the same boxes."""
+        key = (None if statements is None else tuple(one.index for one in statements), anywhere)
+        if key not in self._known_starts:
+            if statements is None:
+                allowed = self._boxing.allows(self.documents)
+            else:
+                allowed = [self._boxing.one(statement, self.document) for statement in statements]
+            asked = self._anywhere if anywhere else self._domain
+            inside = [self._boxes.meet(one, outer) for one in allowed if not self._boxes.empty(one) for outer in asked]
+            self._known_starts[key] = [one for one in inside if one is not None]
+        return self._known_starts[key]
+
+    def _denied(self) -> list[Box]:
+        if self._known_denied is None:
+            self._known_denied = self._boxing.denies(self.documents, "exact")
+        return self._known_denied
 
     def standard_gives(self, boxes: Iterable[Box]) -> bool:
         """Returns True when the standard's documents of this kind are proved to allow all of the boxes."""
