@@ -1,4 +1,3 @@
-
 """A second opinion on policies for tests: decides by its own slow matching and enumerates many small calls.
 
 It shares no code with `iamroles.iam`; it reads raw JSON documents. Wildcards are matched by recursion.
