@@ -47,11 +47,15 @@ def clone(target: Path) -> Path:
     return target
 
 
+def a_persons_environment() -> dict[str, str]:
+    """Returns this environment without what make, the bootstrap and our own imports have put into it."""
+    ours = ("ROLEDESK_", "DJANGO_", "MAKE")
+    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+
+
 def start_and_stop(project: Path, cache: Path) -> tuple[float, float]:
     """Returns the seconds from `make demo` to its ready line, and from Ctrl-C to its end."""
-    environment = {**os.environ, "PIP_CACHE_DIR": str(cache), "PORT": str(free_port())}
-    for name in ("ROLEDESK_VAR", "ROLEDESK_STARTED_BY", "MAKEFLAGS", "MAKELEVEL"):
-        environment.pop(name, None)
+    environment = a_persons_environment() | {"PIP_CACHE_DIR": str(cache), "PORT": str(free_port())}
     began = time.monotonic()
     with subprocess.Popen(
         ["make", "demo"], cwd=project, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
@@ -81,5 +85,6 @@ def wait_until_ready(demo: subprocess.Popen[str], deadline: float) -> None:
 def django_start(project: Path) -> float:
     """Returns the seconds of a management command that does nothing."""
     began = time.monotonic()
-    subprocess.run([".venv/bin/python", "manage.py", "help", "check"], cwd=project, capture_output=True, check=True)
+    command = [".venv/bin/python", "manage.py", "help", "check"]
+    subprocess.run(command, cwd=project, env=a_persons_environment(), capture_output=True, check=True)
     return time.monotonic() - began
