@@ -11,7 +11,7 @@ import structlog
 from django.db import transaction
 
 from iamroles import audit, canonical
-from iamroles.engine import journal, lease, observe, proof
+from iamroles.engine import ends, journal, lease, observe, proof
 from iamroles.engine.explain import Difference
 from iamroles.engine.journal import Journal
 from iamroles.engine.lease import Held
@@ -81,7 +81,6 @@ def _under_lease(request_id: int, held: Held, tools: Tools) -> tuple[Journal, Pr
         raise NothingToDo("invalid") from error
     except NotEnough as error:
         if run is not None and request.begun():
-            _log.warning("approvals_changed_after_begin", request=request.reference, cause=error.cause)
             _stop_begun(request, run, held, error.cause, tools)
         else:
             reopen(request, error.cause, [], tools, run=run)
@@ -105,34 +104,9 @@ def _stop_as_invalid(
 
 
 def _stop_begun(request: Request, run: Run, held: Held, cause: str, tools: Tools) -> None:
+    _log.warning("approvals_changed_after_begin", request=request.reference, cause=cause)
     going = journal.resume(run, (), held, tools)
-    stored = read(run.proposal.canonical)
-    stop_conflict(going, stored, [], {"code": cause}, live=None)
-
-
-def stop_conflict(
-    going: Journal,
-    stored: Stored,
-    differences: list[Difference],
-    detail: dict[str, object],
-    *,
-    live: dict[str, object] | None,
-    hold: bool = False,
-) -> None:
-    """Stops a run as conflict with base, target and live for the page."""
-    data: dict[str, object] = {
-        "base_digest": canonical.digest(stored.base.as_mapping()),
-        "target_digest": canonical.digest(stored.target.as_mapping()),
-        "live_digest": canonical.digest(live) if live is not None else "",
-    }
-    shown = {
-        **data,
-        "live": live,
-        "differences": [d.sentence() for d in differences],
-        "parts": [d.as_mapping() for d in differences],
-        **detail,
-    }
-    journal.stop(going, "conflict", data, shown, hold=hold)
+    ends.write(going, ends.conflict(read(run.proposal.canonical), [], None, cause))
 
 
 def reopen(
