@@ -66,7 +66,7 @@ def test_shows_trust_and_one_grant_for_exactly_the_uncovered_roles(client: Clien
 def test_the_plain_trust_is_a_finding(client: Client) -> None:
     response = preview(client, plain_trust="on")
     assert "Condition" not in documents(response)["Trust policy"]["Statement"][0]
-    assert "aws:SourceAccount is missing" in text_of(response)
+    assert 'data-finding="TR03"' in text_of(response)
 
 
 def test_full_is_high_and_needs_no_grant(client: Client) -> None:
