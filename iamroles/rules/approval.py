@@ -65,13 +65,15 @@ STARTING_RULES: Final[dict[str, Any]] = {
 def requirements_for(
     *, risk: str, adopts: bool, owner_group: str, rules: dict[str, Any] = STARTING_RULES
 ) -> tuple[Requirement, ...]:
-    """Returns what must hold for a proposal of this risk. Forbidden has no requirements: nobody can approve it."""
+    """Returns what must hold for a proposal of this risk. Forbidden has no requirements: nobody can approve it.
+
+    Adopting is for the AWS account's owner to decide, in the place of any approver.
+    """
     if risk == "forbidden":
         return ()
+    owner = Requirement(owner_group, 1, rules["adopt"])
     wanted = [Requirement(**r) for r in rules[risk]]
-    if adopts:
-        wanted.append(Requirement(owner_group, 1, rules["adopt"]))
-    return tuple(wanted)
+    return tuple(owner if adopts and r.group == groups.APPROVERS else r for r in wanted)
 
 
 def _seats(requirements: Iterable[Requirement]) -> list[str]:

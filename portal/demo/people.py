@@ -32,7 +32,7 @@ PEOPLE = (
         "Okafor",
         "approver",
         "Reviews what teams ask for and approves it. Start here.",
-        (groups.APPROVERS, ORDERS_OWNERS),
+        (groups.APPROVERS, ORDERS_OWNERS, PAYMENTS_OWNERS),
     ),
     Person(
         "requester",
@@ -59,7 +59,7 @@ PEOPLE = (
         "Tanaka",
         "security approver",
         "Adds the second approval that high risk needs.",
-        (groups.SECURITY, PAYMENTS_OWNERS),
+        (groups.SECURITY,),
     ),
     Person(
         "auditor",

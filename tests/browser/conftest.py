@@ -150,7 +150,9 @@ def new_page(browser: Browser, portal: Portal, complaints: Complaints) -> Iterat
 
 def _note(complaints: Complaints, kind: str, text: str) -> None:
     # An answer of 4xx that a test provokes is logged by Chromium as an error of its own.
-    if kind == "error" and not re.match(r"Failed to load resource: .* status of (403|409|422)", text):
+    # htmx reports a poll that leaving the page cut off.
+    expected = r"Failed to load resource: .* status of (403|409|422)|htmx:(afterRequest|sendAbort), "
+    if kind == "error" and not re.match(expected, text):
         complaints.append(text)
 
 

@@ -113,7 +113,7 @@ class TestRightRole:
     ) -> None:
         proposal = propose(facts=facts, base=as_asked(facts), context=context, envelope=envelope)
         assert (proposal.plan, proposal.already_right, proposal.adopts) == ((), False, True)
-        assert [r.group for r in proposal.requirements] == ["approvers", "orders-platform"]
+        assert [r.group for r in proposal.requirements] == ["orders-platform"]
 
     def test_a_narrower_live_trust_is_right_and_stays(
         self, facts: RoleFacts, context: Context, envelope: Envelope

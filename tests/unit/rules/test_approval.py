@@ -80,9 +80,12 @@ class TestRequirementsFor:
         found = requirements_for(risk="high", adopts=False, owner_group="orders-platform")
         assert [(r.group, r.count) for r in found] == [("approvers", 1), ("security", 1)]
 
-    def test_adopting_needs_the_owner_too(self) -> None:
-        found = requirements_for(risk="low", adopts=True, owner_group="orders-platform")
-        assert [(r.group, r.count) for r in found] == [("approvers", 1), ("orders-platform", 1)]
+    def test_adopting_is_for_the_owner(self) -> None:
+        found = {
+            risk: [(r.group, r.count) for r in requirements_for(risk=risk, adopts=True, owner_group="orders-platform")]
+            for risk in ("low", "high")
+        }
+        assert found == {"low": [("orders-platform", 1)], "high": [("orders-platform", 1), ("security", 1)]}
 
     def test_forbidden_can_be_approved_by_nobody(self) -> None:
         assert requirements_for(risk="forbidden", adopts=False, owner_group="x") == ()
