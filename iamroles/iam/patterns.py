@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 from iamroles.iam.machine import Machine
@@ -54,7 +54,7 @@ class Pattern:
 
     @cached_property
     def _hash(self) -> int:
-        return hash((self.elements, self.identity, self.atom))
+        return hash((self.fixed or self.elements, self.identity, self.atom))
 
     @property
     def uncertain(self) -> bool:
@@ -94,6 +94,8 @@ class Pattern:
 
     def matches(self, word: str) -> bool:
         """True when the word matches, by the upper limit."""
+        if self.fixed is not None:
+            return word == self.fixed
         if self.atom or not word.startswith(self.prefix) or not word.endswith(self.suffix):
             return self.atom
         return self._machine.accepts(word)
@@ -224,6 +226,7 @@ def literal(word: str) -> Pattern:
     return Pattern(tuple(_letters(word)), word)
 
 
+@lru_cache(maxsize=1024)  # of the text alone: no reading, budget or answer is in it
 def glob(text: str) -> Pattern:
     """Returns the pattern of a text whose wildcards cross everything."""
     return Pattern(tuple(_merged(_elements(text))), text)

@@ -126,7 +126,8 @@ def _escalations(ground: Ground) -> Iterator[Finding]:
 
 
 def _self(ground: Ground) -> Iterator[Finding]:
-    hits = {name: reach for name in _SELF if (reach := ground.reach([action(name)]))}
+    any_of_them = ground.reach([action(*_SELF)])
+    hits = {name: reach for name in _SELF if any_of_them and (reach := ground.reach([action(name)]))}
     for service in _DIRECTORIES:
         reads = no_action(*(f"{service}:{name}" for name in _READS))
         reach = ground.reach([action(f"{service}:?*"), reads])
@@ -156,6 +157,8 @@ def _together(ground: Ground, names: tuple[str, ...]) -> list[Reach] | None:
 
 
 def _compute(ground: Ground) -> Iterator[Finding]:
+    if not ground.reach([action("iam:PassRole")]):
+        return
     for service, ways in _launches(ground):
         passed = ground.reach([action("iam:PassRole"), *key_is(PASSED_TO, service)])
         if not passed:
@@ -184,7 +187,8 @@ def _fresh_application(ground: Ground, *names: str, statements: list[Statement] 
 
 def _workloads(ground: Ground) -> Iterator[Finding]:
     hits: dict[str, list[Reach]] = {}
-    for names in _WORKLOADS:
+    any_of_them = ground.reach([action(*(name for names in _WORKLOADS for name in names))])
+    for names in _WORKLOADS if any_of_them else ():
         reaches = _together(ground, names)
         if reaches:
             hits[listed(names)] = reaches

@@ -98,7 +98,7 @@ class Ground:
         self._domain = domain(trust=document.kind == "trust", account=account)
         self._anywhere = domain(trust=document.kind == "trust", account=None)
         self._text = document.given
-        self._known_starts: dict[tuple[tuple[int, ...] | None, bool], list[Box]] = {}
+        self._known_starts: dict[tuple[tuple[Statement, ...] | None, bool], list[Box]] = {}
         self._known_denied: list[Box] | None = None
 
     def with_rest(self) -> Ground:
@@ -146,7 +146,7 @@ class Ground:
 
     def _starts(self, statements: Sequence[Statement] | None, *, anywhere: bool) -> list[Box]:
         """What is allowed inside the domain, before any question: made once, as every check asks of the same boxes."""
-        key = (None if statements is None else tuple(one.index for one in statements), anywhere)
+        key = (None if statements is None else tuple(statements), anywhere)
         if key not in self._known_starts:
             if statements is None:
                 allowed = self._boxing.allows(self.documents)

@@ -212,7 +212,7 @@ def _accounts(ground: Ground, statement: Statement) -> Iterator[Finding]:
     own_document = any(ground.document == one.document for one in catalogue.managed_policies())
     for pattern in statement.resources:
         pieces = pattern.split(":", 5)
-        if pattern == "*" or len(pieces) < 6:
+        if pattern == "*" or len(pieces) < 6 or pieces[2] not in {"iam", "*"}:
             continue
         one = _limited_to(statement, pattern)
         if pieces[4] == "*":
@@ -226,7 +226,7 @@ def _accounts(ground: Ground, statement: Statement) -> Iterator[Finding]:
                     "Write the account's 12 digits.",
                     reach,
                 )
-        elif ground.known_account is not None and pieces[2] == "iam" and pieces[4] != ground.account:
+        elif ground.known_account is not None and pieces[4] != ground.account:
             exact = not any(sign in pattern for sign in "*?$")
             yield ground.finding(
                 "PR10",

@@ -112,6 +112,7 @@ class TestPassRole:
             (passing("*", {}), [("PR01", "forbidden", False)]),
             (passing(f"arn:aws:iam::{A}:role/*"), [("PR02", "high", False)]),
             (passing(ROLE + "*"), [("PR03", "high", False)]),
+            (passing([ROLE, ROLE + "-b", "arn:aws:sns:*:*:t*"]), []),
             (passing(ROLE, {}), [("PR04", "high", False)]),
             (
                 passing(ROLE, {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}}),
