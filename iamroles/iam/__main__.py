@@ -37,9 +37,10 @@ def _batch(command: str, timeout: float) -> int:
     worst = 0
     lines = sys.stdin.buffer
     while line := lines.readline(_LINE + 1):
-        if len(line) > _LINE and not line.endswith(b"\n"):
-            _skip_line(lines.readline)
-        if not line.strip():
+        if len(line) > _LINE:
+            if not line.endswith(b"\n"):
+                _skip_line(lines.readline)
+        elif not line.strip():
             continue
         answer, _ = questions.answer(command, line, budget=_budget(timeout), clock=time.perf_counter)
         if "error" in answer:
