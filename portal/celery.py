@@ -5,15 +5,12 @@ Celery is a doorbell here. What is due stands in the rows; this thread finds wha
 
 from __future__ import annotations
 
-import os
 import threading
 from typing import Any
 
 import structlog
 from celery import Celery
 from celery.signals import setup_logging, worker_init, worker_ready, worker_shutting_down
-
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings.production")
 
 app = Celery("portal")
 app.config_from_object("django.conf:settings", namespace="CELERY")
