@@ -5,6 +5,7 @@ A value that is none of its kind compares false, so that a negated operator hold
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from fractions import Fraction
 
@@ -86,8 +87,6 @@ def _days(year: int, month: int, day: int) -> int:
 
 
 def _address_in(network: str, address: str) -> bool:
-    import ipaddress  # noqa: PLC0415  (slow to import, seldom needed)
-
     try:
         inside = ipaddress.ip_network(address, strict=False)
         outside = ipaddress.ip_network(network, strict=False)

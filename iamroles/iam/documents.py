@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
+from urllib.parse import unquote
 
 from iamroles.iam import _reading
 from iamroles.iam.json_text import DocumentError, check_value, minify, read_text
@@ -91,8 +92,6 @@ def _value_of(text_or_mapping: str | bytes | Mapping[str, Any]) -> object:
         return text_or_mapping
     text = text_or_mapping
     if text.startswith("%"):
-        from urllib.parse import unquote  # noqa: PLC0415  (slow to import, and only documents off the wire need it)
-
         text = unquote(text)
     return read_text(text)
 
