@@ -202,7 +202,7 @@ class Applying:
     def _must_wait_for(self, step: Step, observed: State) -> bool:
         """An own success that AWS does not show yet is waited for; an unknown creating call waits the quiet period."""
         now, limits = self.tools.now(), self.tools.limits
-        if step.state == journal.OK and step.ended_at is not None:
+        if step.state == journal.OK and step.ended_at is not None and journal.was_made(step):
             if (now - step.ended_at).total_seconds() > limits.not_shown:
                 unseen = Difference(f"step {step.position}", None, "made by us", "not shown by AWS")
                 raise ends.conflict(self.proved.stored, [unseen], observed, "NotShown")

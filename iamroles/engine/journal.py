@@ -254,6 +254,12 @@ def in_place(journal: Journal, steps: Sequence[Step]) -> None:
             step.save(update_fields=("state", "ended_at"))
 
 
+def was_made(step: Step) -> bool:
+    """Returns True when a call of ours did this, in this run or an earlier one: it was not merely found in place."""
+    made = Step.objects.filter(run__proposal_id=step.run.proposal_id, position=step.position, state=OK, attempt__gt=0)
+    return made.exists()
+
+
 def wait(journal: Journal, code: str, delay: timedelta, *, counts: bool, hold: bool) -> None:
     """Puts the run off. `counts` makes it one more try; `hold` keeps the lease: a late write may still land."""
     now = journal.tools.now()

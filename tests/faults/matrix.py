@@ -29,7 +29,7 @@ from tests.faults.kinds import KINDS, Kind
 from tests.faults.nursery import Nursery
 from tests.faults.scenarios import SCENARIOS, Organisation, Place, Scenario
 
-SETTLE_SECONDS = 90.0
+SETTLE_SECONDS = 300.0
 
 
 @dataclass(frozen=True)

@@ -196,6 +196,19 @@ class TestDeadWorker:
         assert (Step.objects.filter(state="ok").count(), Run.objects.get().state) == (0, "going")
         assert tools.worker == "worker-1"
 
+    def test_the_guard_asks_for_the_lease(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Taken over between the look and the guard: no intent, no call."""
+        request = world.approved()
+        opened = world.sessions.writing
+
+        def taken(*given: Any, **more: Any) -> Any:
+            Lease.objects.update(owner="other", fence=9)
+            return opened(*given, **more)
+
+        monkeypatch.setattr(world.sessions, "writing", taken)
+        assert world.apply(request) == "fenced_out"
+        assert (world.sent(), world.steps(request)[0]) == ([], ("CreateRole", "planned", 0))
+
 
 def never_arrived_then_look(takeover: Callable[[float], None]) -> Struck:
     def answer(_gateway: FakeGateway, call: Call) -> Answer:

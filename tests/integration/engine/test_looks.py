@@ -1,0 +1,142 @@
+"""What a look may be believed, and what may be called because of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from iamroles.aws.fake import FakeGateway
+from iamroles.blueprints.grants import grant_document
+from iamroles.blueprints.state import RoleState
+from iamroles.iam import documents, trust
+from iamroles.models import ManagedRole, Proposal, Request, Team
+from iamroles.proposal import read
+from tests.integration.engine.world import POLICY, ROLE, TASK, World, now
+
+LIMITED = "arn:aws:iam::aws:policy/AWSCodeDeployRoleForECSLimited"
+
+
+def managed(world: World, *attached: str) -> RoleState:
+    """A role that is right already, in the inventory of the Orders team."""
+    role = world.aws.put_role(
+        RoleState(
+            arn=ROLE,
+            name="ecsCodeDeployRole",
+            path="/",
+            trust=trust.codedeploy_trust(world.account.number, source_account=True),
+            attached=frozenset({LIMITED, *attached}),
+            tags={"team": "orders"},
+        )
+    )
+    ManagedRole.objects.create(
+        account=world.account,
+        team=Team.objects.get(),
+        arn=ROLE,
+        role_id=str(role.role_id),
+        name_folded="ecscodedeployrole",
+        desired="{}",
+        since=now(),
+        verified_at=now(),
+    )
+    return role
+
+
+class TestConfirming:
+    def test_one_look_that_reads_as_approved_is_not_enough(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        role = managed(world)
+        request = world.approved(tags={"team": "payments"}, task_roles=())
+        real = FakeGateway.role
+        looks = [0]
+
+        def too_early(self: FakeGateway, arn: str) -> RoleState | None:
+            looks[0] += 1
+            if arn == ROLE and looks[0] == 1:
+                return replace(role, tags={"team": "payments"})
+            return real(self, arn)
+
+        monkeypatch.setattr(FakeGateway, "role", too_early)
+        assert world.apply(request) == "applied"
+        assert world.sent() == ["TagRole"]
+        assert world.aws.roles["ecscodedeployrole"].tags == {"team": "payments"}
+
+    def test_an_own_success_that_is_not_shown_yet_is_waited_for(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        role = managed(world)
+        request = world.approved(tags={"team": "payments"}, task_roles=())
+        real = FakeGateway.role
+        stale = [3]
+
+        def late(self: FakeGateway, arn: str) -> RoleState | None:
+            if arn == ROLE and world.sent() and stale[0]:
+                stale[0] -= 1
+                return role
+            return real(self, arn)
+
+        monkeypatch.setattr(FakeGateway, "role", late)
+        assert world.apply(request) == "applied"
+        assert (world.sent(), stale) == (["TagRole"], [0])
+
+    def test_an_own_success_that_is_never_shown_is_a_conflict(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        role = managed(world)
+        request = world.approved(tags={"team": "payments"}, task_roles=())
+        monkeypatch.setattr(FakeGateway, "role", lambda _self, arn: role if arn == ROLE else world.aws.roles.get(arn))
+        words = set()
+        for _ in range(30):
+            words.add(world.apply(request))
+            world.clock.pass_by(31)
+        assert (world.run(request).stop_reason, world.run(request).detail["code"]) == ("conflict", "NotShown")
+        assert (world.sent(), words) == (["TagRole"], {"waiting", "conflict", "stopped"})
+
+
+class TestOutsideThePlan:
+    def test_a_version_that_others_made_is_not_made_the_default(self, world: World) -> None:
+        world.aws.put_policy(POLICY, grant_document((f"{TASK}-old",)))
+        managed(world, POLICY)
+        request = world.approved()
+        target = read(Proposal.objects.get().canonical).target.policies[POLICY]
+        assert target is not None
+        world.aws.policies[POLICY].versions["v2"] = target.document
+        assert world.apply(request) == "conflict"
+        assert (world.run(request).detail["code"], world.sent()) == ("OutsidePlan", [])
+
+    def test_a_policy_that_others_use_meanwhile_is_not_changed(self, world: World) -> None:
+        world.aws.put_policy(POLICY, grant_document((f"{TASK}-old",)))
+        managed(world, POLICY)
+        request = world.approved()
+        task = world.aws.roles["orders-api-task"]
+        world.aws.roles["orders-api-task"] = replace(task, boundary=POLICY)
+        assert world.apply(request) in ("conflict", "in_review")
+        assert world.sent() == []
+
+
+class TestVersions:
+    def test_at_five_the_oldest_goes_and_one_is_made(self, world: World) -> None:
+        world.aws.put_policy(POLICY, grant_document((f"{TASK}-old",)))
+        for number in range(2, 6):
+            world.aws.policies[POLICY].versions[f"v{number}"] = grant_document((f"{TASK}-{number}",))
+            next(world.aws.policies[POLICY].numbers)
+        world.aws.policies[POLICY].state = replace(world.aws.policies[POLICY].state, default_version="v5")
+        managed(world, POLICY)
+        request = world.approved()
+        assert world.apply(request) == "applied"
+        assert world.sent() == ["DeletePolicyVersion", "CreatePolicyVersion"]
+        policy = world.aws.gateway().policy(POLICY)
+        assert policy is not None
+        assert (policy.default_version, sorted(policy.versions)) == ("v6", ["v2", "v3", "v4", "v5", "v6"])
+        assert documents.equal(policy.document, grant_document((f"{TASK}-5", TASK)))
+
+
+class TestProofOfTime:
+    def test_a_longer_life_by_sql_is_refused(self, world: World) -> None:
+        """Only the digest covers it: nothing else in the rows repeats it."""
+        request: Request = world.approved()
+        row: Any = Proposal.objects.get()
+        expires = read(row.canonical).body["expires_at"]
+        Proposal.objects.update(canonical=row.canonical.replace(expires, "2036-01-01T00:00:00Z"))
+        assert world.apply(request) == "invalid"
+        assert world.sent() == []
