@@ -137,6 +137,8 @@ def _words(envelope: dict[str, Any]) -> dict[str, str]:
 def _say(value: object) -> str:
     if isinstance(value, list):
         return ", ".join(_say(inner) for inner in value)
+    if isinstance(value, dict) and {"group", "count"} <= value.keys():
+        return f"{value['count']} of {value['group']}"
     if isinstance(value, dict):
         return ", ".join(f"{key} {_say(inner)}" for key, inner in value.items())
     return "" if value is None else str(value)

@@ -13,6 +13,7 @@ from typing import Final
 from django.utils.crypto import salted_hmac
 
 from iamroles import permissions
+from iamroles.blueprints import terraform
 from iamroles.models import Decision, Proposal, Request, Revision, Run, Step, User
 from iamroles.pages import runs as run_pages
 from iamroles.pages import sections as section_pages
@@ -23,6 +24,7 @@ from iamroles.pages.progress import Progress, decisions_by_revision, progress_of
 from iamroles.pages.runs import RunPage
 from iamroles.pages.sections import Section
 from iamroles.pages.status import Status
+from iamroles.proposal import Stored
 from iamroles.proposal import read as read_proposal
 from iamroles.rules import states
 
@@ -50,6 +52,7 @@ class RequestPage:
     runs: tuple[Run, ...]
     actions: frozenset[str]
     own_note: str
+    terraform: str
     live: bool
     marker: str
 
@@ -92,9 +95,22 @@ def request_page(request: Request, user: User) -> RequestPage:
         runs=runs,
         actions=actions,
         own_note=_own_note(request, user, actions),
+        terraform=_terraform(request, stored) if stored else "",
         live=is_live(request, latest),
         marker=markers(user, request, latest, steps),
     )
+
+
+def _terraform(request: Request, stored: Stored) -> str:
+    """Returns the Terraform text once the request is approved or AWS reads so; "" before that and after a refusal.
+
+    What the base did not hold is imported only when a worker has read it back.
+    """
+    if request.state == states.APPROVED or request.outcome == "handed_over":
+        return terraform.render(stored.target, stored.base)
+    if request.outcome in ("applied", "already_right"):
+        return terraform.render(stored.target, stored.target)
+    return ""
 
 
 def _is_of(run: Run, revision: Revision) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from iamroles import permissions
 from iamroles.models import Decision, Proposal, Request, Revision, User
@@ -22,15 +23,15 @@ from iamroles.rules import states
 
 @dataclass(frozen=True)
 class FindingView:
-    """One finding with the id on the page that it is about. `tick` marks those that approving demands a tick for."""
+    """One finding with the ids on the page that it is about. `tick` marks those that approving demands a tick for."""
 
     id: str
     severity: str
     message: str
     fix: str
-    anchor: str
-    where: str
+    places: tuple[tuple[str, str], ...]
     will_not_work: bool
+    standard: bool
     tick: bool
 
 
@@ -43,6 +44,7 @@ class ReviewPage:
     revision: Revision
     status: Status
     findings: tuple[FindingView, ...]
+    notes: tuple[FindingView, ...]
     standard: tuple[FindingView, ...]
     progress: Progress
     decisions: tuple[Decision, ...]
@@ -71,15 +73,15 @@ def review_page(request: Request, proposal: Proposal, user: User, to_tick: Seque
     decisions = decisions_by_revision([proposal.revision_id])
     made = decisions.get(proposal.revision_id, [])
     own = standing_of(decisions, proposal.revision_id, user.pk)
-    findings = tuple(_finding(found, sections, to_tick) for found in proposal.findings)
-    standard = {id(view) for view, found in zip(findings, proposal.findings, strict=True) if found["standard"]}
+    found = _findings(proposal.findings, sections, to_tick)
     return ReviewPage(
         request=request,
         proposal=proposal,
         revision=proposal.revision,
         status=status.status_of(request, request.runs.order_by("-number").first()),
-        findings=tuple(view for view in findings if id(view) not in standard),
-        standard=tuple(view for view in findings if id(view) in standard),
+        findings=tuple(view for view in found if not view.standard and view.severity != "note"),
+        notes=tuple(view for view in found if not view.standard and view.severity == "note"),
+        standard=tuple(view for view in found if view.standard),
         progress=progress_of(proposal, proposal.revision, request.requester_id, made),
         decisions=tuple(made),
         sections=sections,
@@ -105,22 +107,40 @@ def _closed_reason(request: Request, proposal: Proposal, user: User, own: Decisi
     return ""
 
 
-def _finding(found: dict[str, object], sections: Sequence[Section], to_tick: Sequence[str]) -> FindingView:
-    anchor = section_pages.anchor_for(str(found["place"]), sections)
-    section = next((s for s in sections if anchor == s.anchor or anchor in s.anchors), None)
-    where = section.title if section else "The whole request"
-    if "-stmt-" in anchor:
-        where += f", statement {anchor.rsplit('-', 1)[-1]}"
-    return FindingView(
-        id=str(found["id"]),
-        severity=str(found["severity"]),
-        message=str(found["message"]),
-        fix=str(found["fix"]),
-        anchor=anchor,
-        where=where,
-        will_not_work=bool(found["will_not_work"]),
-        tick=found["id"] in to_tick and not found["standard"],
+def _findings(
+    stored: Sequence[dict[str, Any]], sections: Sequence[Section], to_tick: Sequence[str]
+) -> tuple[FindingView, ...]:
+    """Returns the findings in their order; the same one of several documents is shown once, with all its places."""
+    grouped: dict[tuple[str, str, bool], list[dict[str, Any]]] = {}
+    for finding in stored:
+        grouped.setdefault((finding["id"], finding["message"], finding["standard"]), []).append(finding)
+    return tuple(
+        FindingView(
+            id=same[0]["id"],
+            severity=same[0]["severity"],
+            message=same[0]["message"],
+            fix=same[0]["fix"],
+            places=tuple(dict.fromkeys(_place(finding["place"], sections) for finding in same)),
+            will_not_work=same[0]["will_not_work"],
+            standard=same[0]["standard"],
+            tick=same[0]["id"] in to_tick and same[0]["severity"] == "high" and not same[0]["standard"],
+        )
+        for same in grouped.values()
     )
+
+
+def _place(place: str, sections: Sequence[Section]) -> tuple[str, str]:
+    """Returns the id on the page and how people call it."""
+    anchor = section_pages.anchor_for(place, sections)
+    for section in sections:
+        exhibit = next((e for e in section.exhibits if anchor == e.anchor), None)
+        if exhibit is not None:
+            return anchor, exhibit.title
+        if anchor == section.anchor:
+            return anchor, section.title
+        if anchor in section.anchors:
+            return anchor, f"{section.title}, statement {anchor.rsplit('-', 1)[-1]}"
+    return anchor, "The whole request"
 
 
 @dataclass(frozen=True)

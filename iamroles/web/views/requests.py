@@ -65,7 +65,6 @@ def _context(request: HttpRequest, row: Request) -> dict[str, Any]:
     return {
         "page": request_pages.request_page(row, user),
         "timeline": audit_pages.timeline_of(row),
-        "sent": request.GET.get("sent") == "1",
     }
 
 

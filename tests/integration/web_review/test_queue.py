@@ -46,6 +46,12 @@ class TestTabs:
         _, high, adopting = three
         assert references(signed_in("mei").get("/approvals/")) == [high.reference, adopting.reference]
 
+    def test_leaves_adopting_to_the_owner(self, here: World, three: list[Request], signed_in: NewClient) -> None:
+        low, high, _ = three
+        amara = here.people["amara"]
+        amara.groups.remove(amara.groups.get(name="orders-platform"))
+        assert references(signed_in("amara").get("/approvals/")) == [high.reference, low.reference]
+
     def test_an_own_request_never_waits_for_oneself(
         self, here: World, three: list[Request], signed_in: NewClient
     ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Callable
 from typing import Any
@@ -107,6 +108,17 @@ class TestPage:
             "Rosa Lindqvist sent REQ-",
         ):
             assert part in page, part
+
+    @pytest.mark.parametrize(("state", "imports"), [("in_review", None), ("approved", 0), ("applied", 4)])
+    def test_shows_the_terraform_text_from_the_approval_on(
+        self, here: World, signed_in: NewClient, state: str, imports: int | None
+    ) -> None:
+        page = text_of(signed_in("theo").get(detail(in_state(here, state))))
+        found = re.search(r'<pre id="terraform-text"[^>]*><code>(.*?)</code>', page, re.DOTALL)
+        text = html.unescape(found.group(1)) if found else None
+        assert (text.count("import {") if text else None) == imports
+        assert ('data-copy-from="terraform-text"' in page) is (text is not None)
+        assert text is None or 'resource "aws_iam_role" "ecsCodeDeployRole" {' in text
 
     def test_hides_drafts_and_other_teams_requests(self, here: World, signed_in: NewClient) -> None:
         draft, row = in_state(here, "draft"), in_state(here, "in_review")
