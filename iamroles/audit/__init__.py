@@ -5,6 +5,7 @@ hashed, sealed and verified is described in docs/audit-format.md.
 """
 
 from iamroles.audit.find import EventFilter, events_matching, find, get, neighbours, seq_of, status
+from iamroles.audit.prove import NotSealed, prove
 from iamroles.audit.record import record
 from iamroles.audit.values import Actor, AwsCall, Change, Subject
 
@@ -13,11 +14,13 @@ __all__ = [
     "AwsCall",
     "Change",
     "EventFilter",
+    "NotSealed",
     "Subject",
     "events_matching",
     "find",
     "get",
     "neighbours",
+    "prove",
     "record",
     "seq_of",
     "status",

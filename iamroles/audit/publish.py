@@ -6,6 +6,7 @@ One Protocol with two implementations: a directory and standard output. They mov
 from __future__ import annotations
 
 import os
+import secrets
 import sys
 from pathlib import Path
 from typing import Protocol, TextIO
@@ -81,7 +82,7 @@ class FilePublisher:
 
     @staticmethod
     def _create(path: Path, note: str) -> bool:
-        new = path.with_suffix(f".{os.getpid()}.new")
+        new = path.with_suffix(f".{secrets.token_hex(4)}.new")
         _write(new, note)
         try:
             os.link(new, path)
@@ -95,7 +96,7 @@ class FilePublisher:
         newest = self.latest()
         if newest is not None and checkpoint.read(newest).size > checkpoint.read(note).size:
             return
-        new = self._directory / f"latest.{os.getpid()}.new"
+        new = self._directory / f"latest.{secrets.token_hex(4)}.new"
         _write(new, note)
         new.replace(self._directory / "latest.note")
 

@@ -12,6 +12,8 @@ from typing import Final
 from django.db import connections, transaction
 
 from iamroles.audit import guard
+from iamroles.audit.derive import text_bytes
+from iamroles.audit.envelope import leaf_hash
 from iamroles.audit.states import wrong_states
 from iamroles.audit.verify import SealedRow, StoredCheckpoint, Trail
 from iamroles.models import AuditCheckpoint, AuditEvent, AuditLeaf, AuditPending
@@ -65,6 +67,14 @@ def read_trail(using: str = "default") -> Trail:
         missing_triggers=guard.missing(connections[using]),
         wrong_states=wrong_states(using),
     )
+
+
+def read_hashes(ids: Sequence[int], using: str = "default") -> Iterator[tuple[int, bytes]]:
+    """Yields id and hash of the text as it is now, for those of these events that exist."""
+    for start in range(0, len(ids), _BATCH):
+        rows = AuditEvent.objects.using(using).filter(pk__in=ids[start : start + _BATCH]).only("canon").order_by("pk")
+        for event in rows:
+            yield event.pk, leaf_hash(text_bytes(event))
 
 
 def _sealed(using: str) -> Iterator[SealedRow]:

@@ -5,6 +5,8 @@ An event and the change it tells of commit together, so `record` refuses to run 
 
 from __future__ import annotations
 
+import functools
+import logging
 import secrets
 import time
 from collections.abc import Mapping, Sequence
@@ -18,6 +20,9 @@ from django.db import connections, router, transaction
 from iamroles.audit import envelope, events
 from iamroles.audit.values import Actor, AwsCall, Change, Outcome, Phase, Subject
 from iamroles.models import AuditEvent, AuditPending
+
+# One line an event on the process's log, which is collected elsewhere: `audit verify --leaf-log` reads it back.
+LEAF_LOG = logging.getLogger("iamroles.audit.leaf")
 
 
 class NotInTransaction(RuntimeError):
@@ -76,6 +81,9 @@ def record(
     event = AuditEvent(**asdict(envelope.project(built)), canon=canon.decode(), leaf=envelope.leaf_hash(canon))
     event.save(force_insert=True, using=alias)
     AuditPending(event_id=event.pk).save(force_insert=True, using=alias)
+    if actor.channel != "command":  # a person's terminal is collected nowhere
+        tell = functools.partial(LEAF_LOG.info, "audit-leaf %s %s", event.reference, event.leaf.hex())
+        transaction.on_commit(tell, using=alias, robust=True)
     return event
 
 

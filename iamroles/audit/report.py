@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -14,6 +16,11 @@ FINE: Final = 0
 TAMPERED: Final = 1
 CANNOT_TELL: Final = 2
 _MOST_PROBLEMS: Final = 20
+_VERDICTS: Final = {
+    FINE: "FINE: every event is exactly what was sealed",
+    TAMPERED: "TAMPERED",
+    CANNOT_TELL: "CANNOT TELL",
+}
 
 
 @dataclass(frozen=True)
@@ -73,3 +80,36 @@ class Report:
         if named:
             return min(named, key=lambda p: (p.seq is None, p.seq or 0))
         return tampered[0] if tampered else None
+
+    def as_text(self) -> str:
+        """Returns the report for a person; its first line begins with the verdict and names the first bad event."""
+        first = self.first_bad
+        lines = [_VERDICTS[self.exit] + (f": {first}" if first else "")]
+        lines += [f"  {problem}" for problem in self.problems if problem != first]
+        if self.found > len(self.problems):
+            lines.append(f"  and {self.found - len(self.problems)} more")
+        lines.append(f"{self.mode}: size {self.size}, root {_base64(self.root)}")
+        lines.append(f"covered by checkpoints kept outside: {self.covered}; waiting to be sealed: {self.waiting}")
+        lines.append(f"keys: {', '.join(self.key_ids)}")
+        return "\n".join(lines)
+
+    def as_json(self) -> str:
+        """Returns the report for a program."""
+        first = self.first_bad
+        return json.dumps(
+            {
+                "mode": self.mode,
+                "exit": self.exit,
+                "size": self.size,
+                "root": _base64(self.root),
+                "covered": self.covered,
+                "waiting": self.waiting,
+                "keys": self.key_ids,
+                "first_bad": {"event": first.event, "seq": first.seq, "reason": first.text} if first else None,
+                "problems": [str(problem) for problem in self.problems],
+            }
+        )
+
+
+def _base64(value: bytes) -> str:
+    return base64.b64encode(value).decode()

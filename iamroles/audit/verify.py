@@ -6,16 +6,20 @@ in `verify_files`. What cannot be detected is listed in docs/audit-format.md.
 
 from __future__ import annotations
 
+import re
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 from iamroles.audit import checkpoint, envelope, merkle
 from iamroles.audit.checkpoint import Checkpoint, VerifierKey
 from iamroles.audit.derive import contradiction, text_bytes
 from iamroles.audit.report import Report
 from iamroles.models import AuditEvent
+
+_LOGGED: Final = re.compile(r"audit-leaf EVT-([0-9]{7,18}) ([0-9a-f]{64})")
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,25 @@ def verify_database(
     for text in trail.wrong_states:
         report.tampered(text)
     return report
+
+
+def check_leaf_log(logged: Mapping[int, bytes], stored: Iterable[tuple[int, bytes]], report: Report) -> None:
+    """Adds to the report each event that was logged when it was recorded and is gone or another one now.
+
+    `stored` are ids with the hash of their text as it is now, for all events.
+    """
+    left = dict(logged)
+    for event_id, leaf in stored:
+        if left.pop(event_id, leaf) != leaf:
+            report.tampered("the text does not have the hash that was logged", event=_event(event_id))
+    for event_id in sorted(left):
+        report.tampered("the event was logged when it was recorded, and is gone", event=_event(event_id))
+
+
+def read_leaf_log(lines: Iterable[str]) -> dict[int, bytes]:
+    """Returns the leaf of each event in a process's log; other lines are skipped."""
+    found = (_LOGGED.search(line) for line in lines)
+    return {int(match[1]): bytes.fromhex(match[2]) for match in found if match}
 
 
 def _read_notes(

@@ -5,7 +5,6 @@ Only data goes to standard output; what is said about it goes to standard error,
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -21,20 +20,15 @@ from iamroles.audit.evidence.bundle import build_bundle, record_bundle
 from iamroles.audit.export import files
 from iamroles.audit.find import EventFilter
 from iamroles.audit.publish import NotPublished
-from iamroles.audit.reading import read_trail, snapshot
+from iamroles.audit.reading import read_hashes, read_trail, snapshot
 from iamroles.audit.record import record_alone
 from iamroles.audit.report import CANNOT_TELL, TAMPERED, Report
 from iamroles.audit.seal import Halted
 from iamroles.audit.values import Actor, Subject
-from iamroles.audit.verify import Limits, verify_database
+from iamroles.audit.verify import Limits, check_leaf_log, read_leaf_log, verify_database
 from iamroles.audit.verify_files import verify_export, verify_proof, verify_selection
 
 _FILTERS = ("from", "to", "actor", "action", "object", "request", "account", "outcome")
-_VERDICTS = {
-    0: "FINE: every event is exactly what was sealed",
-    1: "TAMPERED",
-    2: "CANNOT TELL",
-}
 
 
 class Command(BaseCommand):
@@ -67,7 +61,7 @@ class Command(BaseCommand):
         except (BadKey, NotPublished, OSError, ValueError) as error:
             self.stderr.write(f"CANNOT TELL: {error}")
             return CANNOT_TELL
-        self.stdout.write(_as_json(report) if options["json"] else _as_text(report))
+        self.stdout.write(report.as_json() if options["json"] else report.as_text())
         if report.mode == "database" and not options["read_only"]:
             self._remember(report)
         return report.exit
@@ -88,8 +82,11 @@ class Command(BaseCommand):
             latest = publisher.latest()
             kept += [latest] if latest else []
         limits = Limits(now=datetime.now(UTC), lag=timedelta(seconds=settings.ROLEDESK_SEAL_LAG_SECONDS))
+        logged = read_leaf_log(_text(options["leaf_log"]).splitlines()) if options["leaf_log"] else {}
         with snapshot():
-            return verify_database(read_trail(), keys=keys, origin=config.origin(), kept=kept, limits=limits)
+            report = verify_database(read_trail(), keys=keys, origin=config.origin(), kept=kept, limits=limits)
+            check_leaf_log(logged, read_hashes(sorted(logged)), report)
+        return report
 
     def _remember(self, report: Report) -> None:
         """Records that somebody verified, and seals that at once if this process can."""
@@ -191,6 +188,7 @@ def _add_verify(parser: CommandParser) -> None:
     parser.add_argument("--proof", type=Path, help="the .tlog-proof of the one event in --export")
     parser.add_argument("--key", help="verifier key, or a file with one a line; else from the settings")
     parser.add_argument("--selection", action="store_true", help="the export is a selection with FILE.proofs")
+    parser.add_argument("--leaf-log", type=Path, help="the collected log of the processes, which names each event")
     parser.add_argument("--read-only", action="store_true", help="do not record that the database was verified")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
 
@@ -282,34 +280,3 @@ def _required(options: dict[str, Any], name: str) -> Path:
 
 def _text(path: Path) -> str:
     return path.read_bytes().decode()
-
-
-def _as_text(report: Report) -> str:
-    lines = [_VERDICTS[report.exit]]
-    first = report.first_bad
-    if first:
-        lines[0] += f": {first}"
-    lines += [f"  {problem}" for problem in report.problems if problem != first]
-    if report.found > len(report.problems):
-        lines.append(f"  and {report.found - len(report.problems)} more")
-    lines.append(f"{report.mode}: size {report.size}, root {checkpoint.encode(report.root)}")
-    lines.append(f"covered by checkpoints kept outside: {report.covered}; waiting to be sealed: {report.waiting}")
-    lines.append(f"keys: {', '.join(report.key_ids)}")
-    return "\n".join(lines)
-
-
-def _as_json(report: Report) -> str:
-    first = report.first_bad
-    return json.dumps(
-        {
-            "mode": report.mode,
-            "exit": report.exit,
-            "size": report.size,
-            "root": checkpoint.encode(report.root),
-            "covered": report.covered,
-            "waiting": report.waiting,
-            "keys": report.key_ids,
-            "first_bad": {"event": first.event, "seq": first.seq, "reason": first.text} if first else None,
-            "problems": [str(problem) for problem in report.problems],
-        }
-    )

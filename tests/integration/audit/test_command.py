@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
+import zipfile
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.test import TestCase
 
+from iamroles import audit
 from iamroles.audit import checkpoint, guard
 from iamroles.models import AuditEvent, AuditPending
 
@@ -91,6 +97,62 @@ class TestVerify:
         code, out, _ = run("verify", "--older", older)
         assert code == 1
         assert "the trail ends at 2, but a checkpoint kept outside covers 5 events" in out
+
+    def test_finds_in_the_leaf_log_what_was_erased_before_it_was_sealed(self, place: Path, caplog: Any) -> None:
+        seal(2)
+        with caplog.at_level("INFO", "iamroles.audit.leaf"), TestCase.captureOnCommitCallbacks(execute=True):
+            kept, erased = record_one(3, at=datetime.now(UTC)), record_one(4, at=datetime.now(UTC))
+        log = place / "web.log"
+        log.write_text("".join(f'{{"event": "{line}"}}\n' for line in ["started", *caplog.messages]))
+        assert run("verify", "--leaf-log", log, "--read-only")[0] == 0
+        change(f"DELETE FROM audit_pending WHERE event_id = {erased.pk}")
+        change(f"DELETE FROM audit_event WHERE id = {erased.pk}")
+        assert run("verify", "--read-only")[0] == 0
+        code, out, _ = run("verify", "--leaf-log", log, "--read-only")
+        assert (code, out.splitlines()[0]) == (
+            1,
+            f"TAMPERED: {erased.reference}: the event was logged when it was recorded, and is gone",
+        )
+        change(f"UPDATE audit_event SET canon = replace(canon, 'Comment', 'Remark') WHERE id = {kept.pk}")
+        assert "the text does not have the hash that was logged" in run("verify", "--leaf-log", log, "--read-only")[1]
+
+    def test_verifies_one_event_with_its_proof(self, place: Path) -> None:
+        event = seal()[3]
+        line, proof = place / "event.jsonl", place / "event.tlog-proof"
+        line.write_bytes(event.canon.encode() + b"\n")
+        proof.write_text(audit.prove(event), encoding="utf-8")
+        assert run("verify", "--export", line, "--proof", proof)[0] == 0
+        line.write_bytes(line.read_bytes().replace(b"Comment", b"Remark"))
+        assert run("verify", "--export", line, "--proof", proof)[0] == 1
+        proof.write_text("nonsense")
+        assert run("verify", "--export", line, "--proof", proof)[0] == 2
+        with pytest.raises(audit.NotSealed, match="is not sealed yet"):
+            audit.prove(record_one(9))
+
+
+class TestBundle:
+    def test_makes_a_zip_that_the_script_inside_it_verifies(self, place: Path) -> None:
+        seal()
+        older, path = place / "older.note", place / "evidence.zip"
+        older.write_text(run("checkpoint")[1], encoding="utf-8")
+        assert run("bundle", "--request", "REQ-000002", "--older", older, "--output", path)[0] == 0
+        with zipfile.ZipFile(path) as bundle:
+            bundle.extract("verify.py", place)
+        key = (place / "keys" / "audit.vkeys").read_text().strip()
+        ended = subprocess.run(
+            [sys.executable, "-I", "-S", "verify.py", path.name, "--key", key, "--older", older.name],
+            cwd=place,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        assert (ended.returncode, ended.stdout, ended.stderr) == (
+            0,
+            "FINE: 1 selected events are in the trail of 5; events.csv is for reading only\n",
+            "",
+        )
+        assert AuditEvent.objects.filter(action="bundle.created").count() == 1
 
 
 class TestExportAndVerifyIt:
