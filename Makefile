@@ -13,7 +13,7 @@ help:
 	@echo "make demo         start Roledesk with a simulated AWS (PORT=8000); Ctrl-C stops it"
 	@echo "make demo-reset   remove the demo's data, to start over"
 	@echo "make test         every test lane; LANES=\"unit browser-sqlite\" runs those, INSTALL=0 installs nothing"
-	@echo "make test-faults  the fault matrix"
+	@echo "make test-faults  the fault matrix; FAULTS=--ci runs a part of it"
 	@echo "make check        format, lint, types, imports, migrations, deploy check"
 	@echo "make bench        measured figures; BENCH=\"demo\" runs those"
 
@@ -27,7 +27,7 @@ test:
 	$(START) test $(LANES)
 
 test-faults:
-	$(START) test faults
+	$(START) test-faults $(FAULTS)
 
 check:
 	$(START) check

@@ -23,6 +23,7 @@ NEXT = {
     "demo": ("demo", ["-m", "portal.demo.supervisor"]),
     "demo-reset": ("demo", ["-m", "portal.demo.reset"]),
     "test": ("dev", ["-m", "tests.lanes"]),
+    "test-faults": ("dev", ["-m", "tests.faults"]),
     "check": ("dev", ["-m", "tests.checks"]),
     "bench": ("dev", ["-m", "bench.run"]),
     "venv": ("dev", []),

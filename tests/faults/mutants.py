@@ -88,7 +88,10 @@ MUTANTS = [
         "no confirming read",
         "iamroles/engine/apply.py",
         "            self._write(step, remaining)\n",
-        "            self._write(step, remaining)\n            self.equal_looks = 2 - len(remaining)\n            if self.equal_looks == 1:\n                self._confirm(observed)\n",
+        "            self._write(step, remaining)\n"
+        "            if not remaining[1:]:\n"
+        "                self.equal_looks = 1\n"
+        "                self._confirm(observed)\n",
         f"{ENGINE}test_looks.py::TestConfirming::test_an_own_success_that_is_not_shown_yet_is_waited_for",
     ),
     Mutant(
