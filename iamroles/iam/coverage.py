@@ -1,24 +1,71 @@
-"""Whether attached policies already allow passing a role, and if not, which trap the person fell into.
+"""Whether attached policies already give what deployments need, and if not, which trap the person fell into.
 
-Coverage decides which grants a request adds (POLICY.md part 6). The traps: Limited's patterns respect capitals, and
-they name roles without a path.
+Coverage decides which grants a request adds (POLICY.md part 6); only what is proved counts as covered. The traps:
+Limited's patterns respect capitals, and they name roles without a path.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from iamroles.iam import catalogue, documents
 from iamroles.iam.arns import parse_arn, split_role
 from iamroles.iam.arns import role_arn as make_role_arn
+from iamroles.iam.contain import contains
 from iamroles.iam.documents import Document
-from iamroles.iam.evaluate import Request, evaluate
+from iamroles.iam.emptiness import DEFAULT, Budget
 from iamroles.iam.statements import ascii_lower
 from iamroles.iam.trust import ECS_TASKS
 
 Trap = Literal["case", "path", "case_and_path"]
+
+
+@dataclass(frozen=True)
+class Need:
+    """One thing that deployments must be able to do, as a small document."""
+
+    document: Document
+
+
+def pass_role(role_arn: str, service: str = ECS_TASKS) -> Need:
+    """Returns the need to pass one role to one service."""
+    return _need("iam:PassRole", role_arn, {"StringEquals": {"iam:PassedToService": service}})
+
+
+def call_hook(function_arn: str) -> Need:
+    """Returns the need to call one Lambda function."""
+    return _need("lambda:InvokeFunction", function_arn)
+
+
+def publish_to(topic_arn: str) -> Need:
+    """Returns the need to publish to one SNS topic."""
+    return _need("sns:Publish", topic_arn)
+
+
+def read_bundle(object_arn: str, *, tagged: bool) -> Need:
+    """Returns the need to read one S3 object, which carries the tag UseWithCodeDeploy = true or not."""
+    condition = {"StringEquals": {"s3:ExistingObjectTag/UseWithCodeDeploy": "true"}} if tagged else None
+    return _need(["s3:GetObject", "s3:GetObjectVersion"], object_arn, condition)
+
+
+def _need(action: str | list[str], resource: str, condition: dict[str, Any] | None = None) -> Need:
+    statement: dict[str, Any] = {"Effect": "Allow", "Action": action, "Resource": resource}
+    if condition is not None:
+        statement["Condition"] = condition
+    return Need(documents.parse({"Version": "2012-10-17", "Statement": [statement]}))
+
+
+def not_covered(needs: Iterable[Need], attached: Sequence[Document], *, budget: Budget = DEFAULT) -> tuple[Need, ...]:
+    """Returns the needs that the attached documents are not proved to give, each once, in a fixed order.
+
+    Their union is the grant delta: with it every need is covered, and no part of it can go.
+    """
+    listed = sorted(set(needs), key=lambda need: need.document.canonical_text)
+    return tuple(
+        need for need in listed if not attached or contains(need.document, attached, budget=budget).verdict != "proved"
+    )
 
 
 @dataclass(frozen=True)
@@ -31,11 +78,11 @@ class Coverage:
 
 
 def covers_passrole(attached: Sequence[Document], role_arn: str, service: str = ECS_TASKS) -> bool:
-    """Returns True when the documents together allow passing exactly this role to the service.
+    """Returns True when the documents together are proved to allow passing this role to the service in every context.
 
-    It is asked without further context, so that a grant under some other condition does not count.
+    A grant under some further condition does not count.
     """
-    return evaluate(attached, None, Request("iam:PassRole", role_arn, {"iam:PassedToService": service})).allowed
+    return not not_covered([pass_role(role_arn, service)], attached)
 
 
 def explain_passrole(

@@ -6,7 +6,7 @@ guardrails is `rules.findings`. A question that ran out of budget counts as foun
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from iamroles.iam import documents
@@ -40,7 +40,20 @@ def lint(
         except DocumentError as error:
             return (_malformed(error),)
     ground = Ground(document, account, facts or LintFacts(), budget)
-    return tuple(dict.fromkeys(finding for check in _CHECKS for finding in check(ground)))
+    found = tuple(dict.fromkeys(finding for check in _CHECKS for finding in check(ground)))
+    return (*found, *_beyond_the_standard(ground, found))
+
+
+def _beyond_the_standard(ground: Ground, found: tuple[Finding, ...]) -> Iterator[Finding]:
+    """ST01, for statements that no finding above note speaks of already."""
+    if not ground.facts.needs:
+        return
+    spoken = {one.statement for one in found if one.severity != "note"}
+    for statement in ground.allows():
+        reach = ground.beyond(statement)
+        if reach and statement.index not in spoken:
+            message = "This allows more than the account's standard and what you named need."
+            yield ground.finding("ST01", "medium", statement, message, "Drop what is not needed.", reach)
 
 
 def _malformed(error: DocumentError) -> Finding:

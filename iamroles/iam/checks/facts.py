@@ -48,7 +48,8 @@ class LintFacts:
 
     `expected_trust`: principals that the trust policy should name. `expected_grants`: role ARN to the service that may
     get it. `passed_trust`: role ARN to the service that the role must trust; `passed` its observed trust policy.
-    `standard`: the documents accepted as normal in the account. `rest`: whatever else the role holds. The roles, hooks,
+    `standard`: the documents accepted as normal in the account; `needs`: what the facts need beyond them (without needs
+    ST01 is silent). `rest`: whatever else the role holds. The roles, hooks,
     topics and bundles are what deployments need; give them once a role, with its managed policy.
     """
 
@@ -57,6 +58,7 @@ class LintFacts:
     passed_trust: Mapping[str, str] = field(default_factory=dict)
     passed: Mapping[str, Document] = field(default_factory=dict)
     standard: tuple[Document, ...] = ()
+    needs: tuple[Document, ...] = ()
     rest: tuple[Document, ...] = ()
     policy_label: str = "Limited"
     execution_roles: tuple[str, ...] = ()
@@ -70,7 +72,7 @@ class LintFacts:
     @classmethod
     def from_mapping(cls, value: Mapping[str, Any]) -> LintFacts:
         """Returns the facts out of their JSON form. Raises `DocumentError` (bad_request) for another shape."""
-        known = {"expected", "passed", "standard", "rest", *_TEXTS, "policy_label", "bundles_tagged"}
+        known = {"expected", "passed", "standard", "needs", "rest", *_TEXTS, "policy_label", "bundles_tagged"}
         unknown = sorted(set(value) - known)
         if unknown:
             raise DocumentError("bad_request", f"There is no fact {unknown[0]!r}.", f"facts.{unknown[0]}")
@@ -84,6 +86,7 @@ class LintFacts:
                 for arn, one in _mapping(value.get("passed", {}), "facts.passed").items()
             },
             standard=_documents(value.get("standard", []), "facts.standard"),
+            needs=_documents(value.get("needs", []), "facts.needs"),
             rest=_documents(value.get("rest", []), "facts.rest"),
             policy_label=str(value.get("policy_label", "Limited")),
             bundles_tagged=bool(value.get("bundles_tagged", True)),

@@ -178,6 +178,15 @@ class Ground:
             return False
         return not left and not boxing.doubts
 
+    def beyond(self, statement: Statement) -> Reach:
+        """Returns what the statement allows outside the standard and the needs."""
+        reach = self.reach([], [statement], anywhere=True)
+        given = [one for one in (*self.facts.standard, *self.facts.needs) if one.kind == self.document.kind]
+        try:
+            return Reach(tuple(self._boxes.subtract_all(reach.boxes, self._boxing.allows(given))), reach.possibly)
+        except OutOfBudget:
+            return Reach((), possibly=True)
+
     def finding(
         self,
         rule: str,

@@ -104,6 +104,15 @@ class TestStandard:
         assert {one.severity for one in found} & {"medium", "high", "forbidden"}
 
 
+class TestBeyondTheStandard:
+    def test_needs_are_not_beyond_it_and_more_is(self) -> None:
+        facts = LintFacts(standard=STANDARD.standard, needs=(passing(),))
+        assert rated(passing(), facts) == []
+        assert rated(passing([ROLE, ROLE + "-b"]), facts) == [("ST01", "medium", False)]
+        assert rated(identity(allow("sqs:SendMessage", "arn:aws:sqs:r:1:q")), facts) == [("ST01", "medium", False)]
+        assert ids(FULL, facts) == ["PR02", "RS01", "RS02", "RS03", "PE05"]
+
+
 class TestPassRole:
     @pytest.mark.parametrize(
         ("document", "expected"),

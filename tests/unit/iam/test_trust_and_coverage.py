@@ -144,6 +144,36 @@ def test_a_grant_under_another_condition_does_not_count() -> None:
     assert not coverage.covers_passrole([document], f"arn:aws:iam::{A}:role/x")
 
 
+class TestNeeds:
+    HOOK = f"arn:aws:lambda:us-east-1:{A}:function:CodeDeployHook_x"
+    TOPIC = f"arn:aws:sns:us-east-1:{A}:alarms"
+    BUNDLE = "arn:aws:s3:::bundles/app.zip"
+
+    def test_the_delta_is_what_is_missing_and_no_part_of_it_can_go(self) -> None:
+        role = f"arn:aws:iam::{A}:role/"
+        needs = [
+            coverage.pass_role(role + "ecsTaskExecutionRole"),
+            coverage.pass_role(role + "orders-task"),
+            coverage.pass_role(role + "orders-task"),
+            coverage.call_hook(self.HOOK),
+            coverage.publish_to(self.TOPIC),
+            coverage.read_bundle(self.BUNDLE, tagged=True),
+            coverage.read_bundle(self.BUNDLE, tagged=False),
+        ]
+        missing = coverage.not_covered(needs, LIMITED)
+        assert set(missing) == {needs[1], needs[4], needs[6]}
+        assert coverage.not_covered(reversed(needs), LIMITED) == missing
+        delta = [need.document for need in missing]
+        assert coverage.not_covered(needs, [*LIMITED, *delta]) == ()
+        for one in missing:
+            rest = [need.document for need in missing if need != one]
+            assert one in coverage.not_covered(needs, [*LIMITED, *rest])
+
+    def test_nothing_attached_covers_nothing(self) -> None:
+        need = coverage.call_hook(self.HOOK)
+        assert coverage.not_covered([need], []) == (need,)
+
+
 class TestArns:
     def test_roles(self) -> None:
         arn = role_arn("aws", A, "x", "/apps/orders/")
