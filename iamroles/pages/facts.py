@@ -14,11 +14,12 @@ _MANAGED = {"limited": "AWSCodeDeployRoleForECSLimited", "full": "AWSCodeDeployR
 
 @dataclass(frozen=True)
 class Fact:
-    """One line of the summary. `values` are shown below each other; `mono` marks names and ARNs."""
+    """One line of the summary. `values` are shown below each other; `mono` marks names, `copy` what people paste."""
 
     name: str
     values: tuple[str, ...]
     mono: bool = False
+    copy: bool = False
 
 
 def facts_of(text: str) -> tuple[Fact, ...]:
@@ -26,7 +27,7 @@ def facts_of(text: str) -> tuple[Fact, ...]:
     facts = blueprint_facts.read(text)
     shown = [
         Fact("AWS account", (f"{facts.account.name} ({facts.account.number})",)),
-        Fact("Role", (facts.role_arn,), mono=True),
+        Fact("Role", (facts.role_arn,), copy=True),
         *_permissions(facts),
         Fact("Task execution roles", _names(facts.execution_roles), mono=True),
         Fact("Task roles", _names(facts.task_roles), mono=True),
