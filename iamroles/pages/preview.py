@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from iamroles import canonical
-from iamroles.blueprints import Desired, GrantFacts, RoleFacts, State, build_desired, grants
+from iamroles.blueprints import Desired, GrantFacts, RoleFacts, State, build_desired, grants, terraform
 from iamroles.blueprints.desired import managed_policy
 from iamroles.blueprints.facts import Facts
 from iamroles.iam import arns, catalogue, coverage
@@ -57,11 +57,17 @@ class Preview:
     findings: tuple[Finding, ...]
     risk: str
     covered_already: tuple[str, ...] = ()
+    terraform: str = ""
 
     @property
     def own_findings(self) -> tuple[Finding, ...]:
-        """What counts for risk: the account's standard does not give it."""
-        return tuple(finding for finding in self.findings if not finding.standard)
+        """What counts for risk: no note, and not given by the account's standard anyway."""
+        return tuple(f for f in self.findings if not f.standard and f.severity != "note")
+
+    @property
+    def notes(self) -> tuple[Finding, ...]:
+        """What never counts but is good to know."""
+        return tuple(f for f in self.findings if not f.standard and f.severity == "note")
 
     @property
     def standard_findings(self) -> tuple[Finding, ...]:
@@ -125,6 +131,7 @@ def _role_preview(facts: RoleFacts, desired: Desired) -> Preview:
         digest=desired.digest(),
         findings=found,
         risk=risk.risk_of(found, production=facts.account.production),
+        terraform=terraform.render(target.state),
     )
 
 

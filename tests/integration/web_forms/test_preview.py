@@ -25,7 +25,7 @@ def preview(client: Client, **answers: str) -> Any:
 def documents(response: Any) -> dict[str, Any]:
     """Returns the documents that the preview shows, by their names."""
     blocks = re.findall(r'aria-label="([^"]+)"><code>(.*?)</code>', text_of(response), flags=re.DOTALL)
-    return {name: json.loads(re.sub(r"<[^>]+>", "", body)) for name, body in blocks}
+    return {name: json.loads(re.sub(r"<[^>]+>", "", body)) for name, body in blocks if name != "Terraform text"}
 
 
 def test_shows_trust_and_one_grant_for_exactly_the_uncovered_roles(client: Client) -> None:
@@ -74,6 +74,13 @@ def test_full_is_high_and_needs_no_grant(client: Client) -> None:
     assert 'data-risk="high"' in text_of(response)
     assert "Full already covers orders-api-task." in text_of(response)
     assert "ecsCodeDeployRole-PassRole" not in documents(response)
+
+
+def test_the_accounts_paths_and_boundary_follow_the_choice(client: Client) -> None:
+    there = text_of(preview(client)).replace("<wbr>", "")
+    assert f'permissions boundary <span class="arn">{BOUNDARY}</span>' in there
+    assert "Production, owned by owners. Role path <code>/</code>, policy path <code>/</code>" in there
+    assert "no permissions boundary" in text_of(preview(client, account="444455556666", tab="other"))
 
 
 def test_wrong_answers_never_break_it(client: Client) -> None:
@@ -130,9 +137,9 @@ def test_the_digest_is_the_one_that_is_sent(client: Client) -> None:
 
 
 def test_is_cheap(client: Client, django_assert_max_num_queries: Any) -> None:
-    """Session and person 2, choices 2, the draft and its verb 5 with 3 for savepoints, the inventory 1."""
+    """Session and person 2, choices 3, the draft and its verb 5 with 3 for savepoints, the inventory 1."""
     preview(client, tab="one")
-    with django_assert_max_num_queries(13):
+    with django_assert_max_num_queries(14):
         preview(client, tab="one", role_name="other")
 
 

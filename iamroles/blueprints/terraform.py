@@ -1,0 +1,162 @@
+"""A state as Terraform text, for teams that keep a role in a repository of their own. The same state, the same text.
+
+Every part of the state is written: role, own policies, attachments and inline policies. What exists already gets an
+`import` block, so that the first plan of the repository changes nothing. The layout is that of `terraform fmt`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from iamroles.blueprints.state import PolicyState, RoleState, State
+from iamroles.iam import documents
+from iamroles.iam.documents import Document
+
+_CONTROL = {"\n": "\\n", "\r": "\\r", "\t": "\\t", '"': '\\"', "\\": "\\\\"}
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*", re.ASCII)
+_SIGNS_BEFORE_BRACE = re.compile(r"([$%])(\1*)\{")
+_DEFAULT_SESSION = 3600  # seconds; what IAM and the provider take when nothing is said
+
+
+@dataclass(frozen=True)
+class _Raw:
+    """An expression that is written as it is: a reference to another resource."""
+
+    text: str
+
+
+def quoted(text: str) -> str:
+    """Returns the text as a quoted HCL string: `${` and `%{`, which policies use for variables, stay literal."""
+    escaped = "".join(_CONTROL.get(c) or (c if ord(c) >= 0x20 else f"\\u{ord(c):04x}") for c in text)
+    return '"' + _SIGNS_BEFORE_BRACE.sub(_literal_start, escaped) + '"'
+
+
+def _literal_start(match: re.Match[str]) -> str:
+    """Doubles the sign before a brace. Further signs before it are written by number: `$$${` has no agreed meaning."""
+    sign, more = match[1], match[2]
+    return f"\\u{ord(sign):04x}" * len(more) + sign * 2 + "{"
+
+
+def render(target: State, existing: State | None = None) -> str:
+    """Returns the text of a target; `existing` says which of its parts are there already and are to be imported.
+
+    Without a role in the target the text is empty: there is nothing that a repository could hold.
+    """
+    role = target.role
+    if role is None:
+        return ""
+    before = existing.role if existing else None
+    label = _labels([role.arn])[role.arn]
+    policies = {arn: policy for arn, policy in sorted(target.policies.items()) if policy is not None}
+    policy_labels = _labels(policies)
+    blocks = _with_import("aws_iam_role", label, _role(role), role.name if before else None)
+    for arn, policy in policies.items():
+        there = existing is not None and existing.policies.get(arn) is not None
+        blocks += _with_import("aws_iam_policy", policy_labels[arn], _policy(policy), arn if there else None)
+    role_name = _Raw(f"aws_iam_role.{label}.name")
+    for arn, name in _labels(sorted(role.attached), prefix=f"{label}_").items():
+        reference = _Raw(f"aws_iam_policy.{policy_labels[arn]}.arn") if arn in policies else arn
+        known = f"{role.name}/{arn}" if before and arn in before.attached else None
+        body = {"role": role_name, "policy_arn": reference}
+        blocks += _with_import("aws_iam_role_policy_attachment", name, body, known)
+    for inline, name in _labels(sorted(role.inline), prefix=f"{label}_").items():
+        known = f"{role.name}:{inline}" if before and inline in before.inline else None
+        text: dict[str, Any] = {"name": inline, "role": role_name, "policy": role.inline[inline]}
+        blocks += _with_import("aws_iam_role_policy", name, text, known)
+    return "\n".join(blocks)
+
+
+def _role(role: RoleState) -> dict[str, Any]:
+    return {
+        "name": role.name,
+        "path": role.path,
+        **({"description": role.description} if role.description else {}),
+        **({"permissions_boundary": role.boundary} if role.boundary else {}),
+        **({"max_session_duration": role.max_session} if role.max_session != _DEFAULT_SESSION else {}),
+        "assume_role_policy": role.trust,
+        **({"tags": dict(sorted(role.tags.items()))} if role.tags else {}),
+    }
+
+
+def _policy(policy: PolicyState) -> dict[str, Any]:
+    return {
+        "name": policy.name,
+        "path": policy.path,
+        **({"description": policy.description} if policy.description else {}),
+        "policy": policy.document,
+    }
+
+
+def _labels(names: Iterable[str], prefix: str = "") -> dict[str, str]:
+    """Returns a resource label for each name or ARN: its last part; where two would be the same, they are numbered."""
+    found: dict[str, str] = {}
+    for name in names:
+        plain = prefix + re.sub(r"[^A-Za-z0-9_-]", "_", name.rsplit("/", 1)[-1])
+        plain = plain if _IDENTIFIER.fullmatch(plain) else f"_{plain}"
+        label, number = plain, 1
+        while label in found.values():
+            number += 1
+            label = f"{plain}_{number}"
+        found[name] = label
+    return found
+
+
+def _with_import(kind: str, label: str, body: Mapping[str, Any], known_id: str | None) -> list[str]:
+    blocks = []
+    if known_id is not None:
+        blocks.append(_block("import", {"to": _Raw(f"{kind}.{label}"), "id": known_id}))
+    return [*blocks, _block(f'resource "{kind}" "{label}"', body)]
+
+
+def _block(head: str, body: Mapping[str, Any]) -> str:
+    return f"{head} {{\n{_attributes(body, 1)}}}\n"
+
+
+def _attributes(body: Mapping[str, Any], depth: int) -> str:
+    """Attributes one below another: the `=` of neighbours on one line each stand in one column."""
+    pad = "  " * depth
+    lines: list[str] = []
+    group: list[tuple[str, str]] = []
+
+    def close() -> None:
+        width = max((len(name) for name, _ in group), default=0)
+        lines.extend(f"{pad}{name:<{width}} = {value}\n" for name, value in group)
+        group.clear()
+
+    for key, value in body.items():
+        name, text = key if _IDENTIFIER.fullmatch(key) else quoted(key), _value(value, depth)
+        if "\n" in text:
+            close()
+            lines.append(f"{pad}{name} = {text}\n")
+        else:
+            group.append((name, text))
+    close()
+    return "".join(lines)
+
+
+def _value(value: Any, depth: int) -> str:
+    if isinstance(value, _Raw):
+        return value.text
+    if isinstance(value, Document):
+        return f"jsonencode({_value(json.loads(documents.pretty(value)), depth)})"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return str(value)
+    if isinstance(value, str):
+        return quoted(value)
+    if isinstance(value, Mapping):
+        return f"{{\n{_attributes(value, depth + 1)}{'  ' * depth}}}" if value else "{}"
+    return _list(list(value), depth)
+
+
+def _list(values: list[Any], depth: int) -> str:
+    if not values:
+        return "[]"
+    pad = "  " * (depth + 1)
+    inner = "".join(f"{pad}{_value(value, depth + 1)},\n" for value in values)
+    return f"[\n{inner}{'  ' * depth}]"
