@@ -156,7 +156,7 @@ def _create_database(url: str, name: str) -> None:
             with psycopg.connect(url, autocommit=True) as connection:
                 connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
             return
-        except psycopg.errors.CannotConnectNow:  # it listens before it is ready
+        except psycopg.OperationalError:  # it listens before it is ready
             if time.monotonic() > give_up:
                 raise
             time.sleep(0.1)
