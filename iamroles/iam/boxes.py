@@ -151,6 +151,7 @@ class Boxes:
 
     def meet(self, one: Box, other: Box) -> Box | None:
         """Returns what lies in both, or None. `one` is not empty. Raises `OutOfBudget`."""
+        self.emptiness.tick()
         met: Box | None = one
         for test in other.all_tests():
             if met is None:

@@ -46,6 +46,11 @@ def codedeploy_trust(
     return service_trust(service, _source_conditions(account if source_account else None, source_arn))
 
 
+def infrastructure_trust() -> Document:
+    """Returns the trust policy of an ECS infrastructure role, as AWS documents it: without conditions (AWS.md 2.3)."""
+    return service_trust(ECS, {}, "AllowAccessToECSForInfrastructureManagement")
+
+
 def ecs_tasks_trust(account: str | None = None, *, source_arn: str | None = None) -> Document:
     """Returns the trust policy of a task or task execution role, without conditions unless they are asked for."""
     return service_trust(ECS_TASKS, _source_conditions(account, source_arn))
