@@ -6,6 +6,7 @@ Pure: identity and time come in as arguments. `record` writes with it, `seal` an
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,7 +19,7 @@ from iamroles.audit.values import Actor, AwsCall, Change, Subject
 VERSION: Final = 1
 LARGEST: Final = 65_535  # bytes of one event
 LARGEST_VALUE: Final = 1024  # bytes of one changed value that is kept as it is
-_TIME: Final = "%Y-%m-%dT%H:%M:%S.%fZ"
+_TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
 
 # The projected columns, in the order of the CSV export. They serve search; `canon` is the truth.
 COLUMNS: Final = (
@@ -147,15 +148,14 @@ def write_time(at: datetime) -> str:
     """Returns `2026-11-23T16:31:05.123456Z`. Raises ValueError without a time zone."""
     if at.tzinfo is None:
         raise ValueError(f"{at} has no time zone")
-    return at.astimezone(UTC).strftime(_TIME)
+    return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def read_time(text: str) -> datetime:
     """Returns the moment. Raises ValueError for any other spelling than `write_time`'s."""
-    at = datetime.strptime(text, _TIME).replace(tzinfo=UTC)
-    if write_time(at) != text:
+    if not _TIME.fullmatch(text):
         raise ValueError(f"{text} is not a time of an event")
-    return at
+    return datetime.fromisoformat(text)
 
 
 def _account(envelope: Mapping[str, Any]) -> str:

@@ -10,7 +10,6 @@ import logging
 import secrets
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -78,7 +77,7 @@ def record(
         data=details,
     )
     canon = envelope.write(built)
-    event = AuditEvent(**asdict(envelope.project(built)), canon=canon.decode(), leaf=envelope.leaf_hash(canon))
+    event = AuditEvent(**vars(envelope.project(built)), canon=canon.decode(), leaf=envelope.leaf_hash(canon))
     event.save(force_insert=True, using=alias)
     AuditPending(event_id=event.pk).save(force_insert=True, using=alias)
     if actor.channel != "command":  # a person's terminal is collected nowhere

@@ -245,7 +245,7 @@ DATABASE = [
     (12, insert_backdated, 1, None, "are not what was published at size 3"),
     (13, rename_key, 1, 2, "the text does not have the stored hash"),
     (14, serialise_again, 1, 2, "the text is not in canonical form"),
-    (15, double_a_key, 1, 2, "the text is no event"),
+    (15, double_a_key, 1, 2, "the text is not in canonical form"),
     (16, delete_pending, 1, 7, "the event has no leaf and does not wait for one"),
     (17, add_a_leaf, 1, None, "the event was deleted"),
     (18, replace_without_guard, 1, 2, "the text does not have the hash that was sealed"),
