@@ -61,8 +61,8 @@ def account_facts(row: AwsAccount) -> AccountFacts:
 
 
 def choices_for(user: User) -> Choices:
-    """Returns what the person may choose from, in two queries."""
-    teams = tuple(Team.objects.filter(members=user).prefetch_related("accounts"))
+    """Returns what the person may choose from, in three queries."""
+    teams = tuple(Team.objects.filter(members=user).prefetch_related("accounts__owner"))
     rows = {row.number: row for team in teams for row in team.accounts.all()}
     ordered = sorted(rows.values(), key=lambda row: (row.environment, row.name))
     return Choices(

@@ -9,7 +9,7 @@ from django.db.models import Count, Min, Prefetch, Q, QuerySet
 
 from iamroles import audit, permissions
 from iamroles.audit.find import Status as Sealing
-from iamroles.models import Decision, Request, Run, User
+from iamroles.models import AwsAccount, Decision, Request, Run, User
 from iamroles.pages import frame
 from iamroles.pages.status import Status, status_of
 from iamroles.rules import groups, states
@@ -65,10 +65,17 @@ def home_of(user: User, now: datetime) -> Home:
         in_progress=tuple(in_progress[:_ROWS]),
         drafts=tuple([row for row in rows if row.request.state == states.DRAFT][:_ROWS]),
         applied=tuple([row for row in rows if row.request.state == states.CLOSED and not row.hint][:_ROWS]),
-        waiting=_waiting(user) if permissions.may_review(user).allowed else None,
+        waiting=_waiting(user) if _decides(names) else None,
         trail=audit.status() if names & {groups.AUDITORS, groups.SECURITY, groups.OPERATORS} else None,
         asks=user.teams.exists(),
     )
+
+
+def _decides(names: frozenset[str]) -> bool:
+    """Auditors and operators may read the queue; only these may ever decide on something in it."""
+    if names & {groups.APPROVERS, groups.SECURITY}:
+        return True
+    return AwsAccount.objects.filter(owner__name__in=names).exists()
 
 
 def _requests(user: User, now: datetime) -> QuerySet[Request]:

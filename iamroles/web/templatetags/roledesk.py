@@ -129,8 +129,20 @@ def _colour(match: re.Match[str]) -> str:
     text, colon, mark = match.groups()
     if mark:
         return f'<span class="json-mark">{mark}</span>'
-    kind = "json-key" if colon else "json-text"
-    return f'<span class="{kind}">{escape(text)}</span>{colon or ""}'
+    if colon:
+        return f'<span class="json-key">{escape(text)}</span>{colon}'
+    return f'<span class="json-text">{breakable(text)}</span>'
+
+
+def _coloured_line(line: str) -> str:
+    parts: list[str] = []
+    end = 0
+    for match in _TOKEN.finditer(line):
+        parts += (escape(line[end : match.start()]), _colour(match))
+        end = match.end()
+    parts.append(escape(line[end:]))
+    depth = (len(line) - len(line.lstrip(" "))) // 2
+    return f'<span class="json-line" data-depth="{depth}">{"".join(parts)}\n</span>'
 
 
 @register.filter
@@ -141,14 +153,9 @@ def pretty_json(value: Any) -> str:
 
 @register.filter
 def json_code(value: Any) -> SafeString:
-    """Returns the same with keys, texts and marks in their own tones."""
-    parts: list[str] = []
-    text, end = _pretty(value), 0
-    for match in _TOKEN.finditer(text):
-        parts += (escape(text[end : match.start()]), _colour(match))
-        end = match.end()
-    parts.append(escape(text[end:]))
-    return mark_safe("".join(parts))  # noqa: S308  (every part is escaped above)
+    """Returns the same with keys, texts and marks in their own tones; without the markup it is still the JSON."""
+    lines = _pretty(value).split("\n")
+    return mark_safe("".join(map(_coloured_line, lines)))  # noqa: S308  (every part is escaped above)
 
 
 @register.inclusion_tag("iamroles/_json_block.html")

@@ -48,6 +48,13 @@ class Tab:
     request: Request | None = None
     seen_version: int | None = None
 
+    @property
+    def version(self) -> int | str:
+        """What the form says next time: a tab that is behind stays behind until it is loaded again."""
+        if self.seen_version is not None:
+            return self.seen_version
+        return self.request.answers_version if self.request else ""
+
 
 def form_address(request: Request) -> str:
     """Returns the address at which a draft or a request that can be edited goes on."""
@@ -118,11 +125,13 @@ def _preview_context(form: RequestForm, tab: Tab, at: datetime) -> dict[str, Any
     return {
         "preview": preview,
         "name_answer": known,
+        "account": form.choices.account(str(form.cleaned_data.get("account", ""))),
         "problems": [
             (form.fields[field].label, errors) for field, errors in form.errors.items() if field in form.fields
         ],
         "saved_line": pages.saved_line(tab.request, at) if tab.request else "",
         "draft": tab.request,
+        "answers_version": tab.version,
     }
 
 
@@ -234,14 +243,14 @@ def _save(request: HttpRequest, user: User, form: RequestForm, tab: Tab) -> Requ
 
 
 @login_required
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def role_request_new(request: HttpRequest) -> HttpResponse:
     """The form for a CodeDeploy service role; a POST leads to check answers or says what to change."""
     return _new(request, ROLE)
 
 
 @login_required
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def grant_request_new(request: HttpRequest) -> HttpResponse:
     """The shorter form for PassRole grants of an existing role."""
     return _new(request, GRANT)
@@ -284,7 +293,7 @@ def _checked_form(row: Request, user: User) -> RequestForm:
 
 
 @login_required
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def request_check(request: HttpRequest, request_id: int) -> HttpResponse:
     """Shows all answers with what they lead to; its POST sends the request for approval."""
     user = user_of(request)

@@ -8,14 +8,14 @@ from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 
 from iamroles.pages.home import DemoSteps, Home, demo_steps, home_of
 from iamroles.web.caller import user_of
 
 
 @login_required
-@require_GET
+@require_safe
 def home(request: HttpRequest) -> HttpResponse:
     """Each kind of person sees only their blocks; a new one exactly one primary button."""
     context: dict[str, Home | DemoSteps] = {"home": home_of(user_of(request), datetime.now(UTC))}

@@ -9,7 +9,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.template.loader import render_to_string
 from django.urls import reverse
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_http_methods, require_safe
 
 from iamroles.models import ObservationOrder, Team, User
 from iamroles.pages import drafts as draft_pages
@@ -20,16 +20,16 @@ from iamroles.web.once import once
 from iamroles.workflow.check_role import check_role
 from iamroles.workflow.verbs import Invalid, NotAllowed
 
-NO_CONTENT, STOP_POLLING = 204, 286  # 286 tells htmx that nothing more will come
+NO_CONTENT = 204
 
 
 @login_required
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def role_check(request: HttpRequest) -> HttpResponse:
     """The short form; a POST orders the look and leads to the page that waits for it."""
     user = user_of(request)
     choices = draft_pages.choices_for(user)
-    if request.method == "GET":
+    if request.method != "POST":
         initial = {"account": request.GET.get("account", ""), "role_name": request.GET.get("role_name", "")}
         return render(request, "iamroles/check_role.html", {"form": CheckRoleForm(choices=choices, initial=initial)})
     form = CheckRoleForm(request.POST, choices=choices)
@@ -61,7 +61,7 @@ def _order(request: HttpRequest, user: User, form: CheckRoleForm) -> str:
 
 
 @login_required
-@require_GET
+@require_safe
 def role_check_result(request: HttpRequest, order_id: int) -> HttpResponse:
     """The answer, or the wait for it. htmx asks again every second until a worker has answered; waiting costs 204."""
     user = user_of(request)

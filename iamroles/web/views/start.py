@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 
 ANSWERS = ("codedeploy", "ecs", "unknown")
 _REMEMBERED = "deployment_controller"
@@ -25,7 +25,7 @@ INFRASTRUCTURE_TRUST = {
 
 
 @login_required
-@require_GET
+@require_safe
 def request_start(request: HttpRequest) -> HttpResponse:
     """Asks who controls the blue/green deployments; `?controller=` is the answer."""
     answer = request.GET.get("controller", "")

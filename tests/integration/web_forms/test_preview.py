@@ -117,6 +117,15 @@ def test_an_older_tab_overwrites_nothing(client: Client) -> None:
     assert f"{row.reference} was changed in another tab at" in text_of(older)
     row.refresh_from_db()
     assert row.answers["role_name"] == "newer"
+    said = re.search(r'name="answers_version" value="(\d+)"', text_of(older))
+    assert said
+    assert said.group(1) == seen  # the older tab stays behind, so that its next answer is refused as well
+    answers = ROLE_ANSWERS | {"draft": row.reference, "tab": "three", "answers_version": seen, "role_name": "older"}
+    sent = client.post("/requests/new/role/", answers)
+    assert sent.status_code == 409
+    assert "was changed in another tab at" in text_of(sent)
+    row.refresh_from_db()
+    assert row.answers["role_name"] == "newer"
 
 
 def test_without_scripts_it_leads_back_to_the_form(client: Client) -> None:

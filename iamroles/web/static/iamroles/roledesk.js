@@ -105,9 +105,15 @@
     if (singleKey(event)) event.preventDefault();
   });
 
+  /* Once a form is on its way, no preview starts any more: the page would only throw its answer away. */
+  let leaving = false;
+  document.addEventListener("submit", () => { leaving = true; });
+  window.addEventListener("pageshow", () => { leaving = false; });
+
   /* Polls rest while the tab is hidden and ask at once when it is seen again (elements with data-poll). */
   document.addEventListener("htmx:beforeRequest", (event) => {
-    if (document.hidden && event.detail.elt.hasAttribute("data-poll")) { event.preventDefault(); return; }
+    const resting = document.hidden && event.detail.elt.hasAttribute("data-poll");
+    if (leaving || resting) { event.preventDefault(); return; }
     event.detail.elt.setAttribute("aria-busy", "true");
   });
   document.addEventListener("visibilitychange", () => {
@@ -118,7 +124,7 @@
   /* The connection bar says since when nothing has arrived. */
   function connection(lost) {
     const bar = document.getElementById("connection");
-    if (!bar || bar.hidden === !lost) return;
+    if (!bar || bar.hidden === !lost || bar.querySelector("a")) return;
     bar.hidden = !lost;
     const now = new Date().toLocaleTimeString("en-GB");
     bar.textContent = lost ? `Connection lost at ${now}. This page shows what was known then; it goes on by itself.` : "";
@@ -133,7 +139,21 @@
     if (event.detail.xhr?.status) connection(false);
   });
   document.addEventListener("htmx:responseError", (event) => {
-    if (event.detail.xhr.status >= 500) say("The portal could not answer. Nothing you typed is lost.");
+    const code = event.detail.xhr.status;
+    if (code >= 500) say("The portal could not answer. Nothing you typed is lost.");
+    else if (code === 403 || code === 404) say("The portal refused this. Reload the page; saved answers are kept.");
+  });
+
+  /* A poll or preview that was answered by the sign-in page: nothing is swapped, the bar leads there and back here. */
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    if (!new URL(event.detail.xhr.responseURL || location.href).pathname.startsWith("/accounts/login/")) return;
+    event.detail.shouldSwap = false;
+    const bar = document.getElementById("connection");
+    const link = document.createElement("a");
+    link.href = `/accounts/login/?next=${encodeURIComponent(location.pathname + location.search)}`;
+    link.textContent = "Sign in again";
+    bar.hidden = false;
+    bar.replaceChildren("Your sign-in has ended. Your saved answers are kept. ", link);
   });
 
   /* <details data-fold-below="1000"> starts closed on narrower windows. */
