@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from iamroles.blueprints import facts as blueprint_facts
-from iamroles.blueprints.facts import Facts, RoleFacts
+from iamroles.blueprints.desired import managed_policy
+from iamroles.blueprints.facts import Facts, GrantFacts, InfrastructureFacts, PassingFacts
 from iamroles.iam import arns
 from iamroles.proposal.wording import policy_label
-
-_MANAGED = {"limited": "AWSCodeDeployRoleForECSLimited", "full": "AWSCodeDeployRoleForECS"}
 
 
 @dataclass(frozen=True)
@@ -29,12 +28,15 @@ def facts_of(text: str) -> tuple[Fact, ...]:
         Fact("AWS account", (f"{facts.account.name} ({facts.account.number})",)),
         Fact("Role", (facts.role_arn,), copy=True),
         *_permissions(facts),
-        Fact("Task execution roles", _names(facts.execution_roles), mono=True),
-        Fact("Task roles", _names(facts.task_roles), mono=True),
-        Fact("PassRole policy", (facts.policy_name,), mono=True),
-        Fact("Its description", (facts.policy_description,)),
     ]
-    if isinstance(facts, RoleFacts):
+    if isinstance(facts, PassingFacts):
+        shown += [
+            Fact("Task execution roles", _names(facts.execution_roles), mono=True),
+            Fact("Task roles", _names(facts.task_roles), mono=True),
+            Fact("PassRole policy", (facts.policy_name,), mono=True),
+            Fact("Its description", (facts.policy_description,)),
+        ]
+    if not isinstance(facts, GrantFacts):
         shown += [
             Fact("Permissions boundary", (facts.account.boundary or "",), mono=True),
             Fact("Role description", (facts.description,)),
@@ -44,15 +46,16 @@ def facts_of(text: str) -> tuple[Fact, ...]:
 
 
 def _permissions(facts: Facts) -> list[Fact]:
-    if not isinstance(facts, RoleFacts):
+    if isinstance(facts, GrantFacts):
         return []
-    trust = (
-        "CodeDeploy, only for deployments of this AWS account"
-        if facts.hardened
-        else "CodeDeploy, the guide's plain form without aws:SourceAccount"
-    )
+    if isinstance(facts, InfrastructureFacts):
+        trust = "Amazon ECS, as AWS documents it"
+    elif facts.hardened:
+        trust = "CodeDeploy, only for deployments of this AWS account"
+    else:
+        trust = "CodeDeploy, the guide's plain form without aws:SourceAccount"
     return [
-        Fact("Permissions", (policy_label(_MANAGED[facts.managed_policy]),)),
+        Fact("Permissions", (policy_label(managed_policy(facts).arn),)),
         Fact("Trust", (trust,)),
     ]
 

@@ -111,7 +111,7 @@ def _trust(stored: Stored) -> Section | None:
         title="Trust policy",
         before=live.trust if live else None,
         after=role.trust,
-        note="The live trust policy is narrower than ours and still lets CodeDeploy in. It stays." if narrower else "",
+        note="The live trust policy is narrower than ours and still lets the service in. It stays." if narrower else "",
         kept=narrower,
     )
     summary = {

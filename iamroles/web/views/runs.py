@@ -38,8 +38,9 @@ def run_progress(request: HttpRequest, request_id: int, number: int) -> HttpResp
     allowed = may_look(request, row)
     if not allowed.allowed:
         return refuse_look(request, "view_run", allowed, row)
-    template = "run_progress" if request.htmx else "run_detail"  # type: ignore[attr-defined]
-    return render(request, f"iamroles/{template}.html", {"page": _page(request, row, _run(row, number))})
+    polled = bool(request.htmx)  # type: ignore[attr-defined]
+    template = "iamroles/run_progress.html" if polled else "iamroles/run_detail.html"
+    return render(request, template, {"page": _page(request, row, _run(row, number)), "polled": polled})
 
 
 def _run(row: Request, number: int) -> Run:

@@ -89,7 +89,8 @@ class TestEnded:
         run = world.stopped(world.run_of(row, 2), "blocked", code="AccessDenied", message="not authorized to perform")
         page = text_of(signed_in("oskar").get(address(run)))
         heads = re.findall(r'<h2 id="[^"]+">([^<]+)</h2>', page)
-        assert heads == ["In place", "Not done", "What this means", "What you can do"]
+        assert heads[0] == "Blocked: 2 of 4 steps in place"
+        assert heads[1:] == ["In place", "Not done", "What this means", "What you can do"]
         assert "AWS refused at AttachRolePolicy: AccessDenied." in page
         assert page.count("not authorized to perform") == 1
         assert states(page) == ["ok", "ok", "failed", "planned"]
