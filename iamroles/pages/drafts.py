@@ -82,8 +82,11 @@ class NameAnswer:
     managed: ManagedRole | None = None
 
 
-def name_answer(account: AwsAccount, team: Team, role_name: str) -> NameAnswer:
-    """Returns what is known about a role name in an AWS account. Only a worker's look says what AWS itself holds."""
+def name_answer(account: AwsAccount, team: Team, role_name: str, usual: str = DEFAULT_ROLE_NAME) -> NameAnswer:
+    """Returns what is known about a role name in an AWS account. Only a worker's look says what AWS itself holds.
+
+    `usual` is the name that the form proposes; it comes back with the team's suffix where another is needed.
+    """
     rows = ManagedRole.objects.select_related("team").filter(account=account, name_folded=role_name.lower())
     known = rows.first()
     if known is None:
@@ -93,7 +96,7 @@ def name_answer(account: AwsAccount, team: Team, role_name: str) -> NameAnswer:
     seen = f"verified {known.verified_at:%d %b %Y, %H:%M} UTC"
     if known.team_id == team.pk:
         return NameAnswer("info", f"{role_name} is yours ({seen}). This request changes it.", managed=known)
-    suggestion = f"{DEFAULT_ROLE_NAME}-{team.slug}"[:64]
+    suggestion = f"{usual}-{team.slug}"[:64]
     return NameAnswer(
         "warn",
         f"{role_name} exists in {account.name} and belongs to {known.team.name}. Use it, or enter {suggestion}.",
@@ -102,10 +105,10 @@ def name_answer(account: AwsAccount, team: Team, role_name: str) -> NameAnswer:
     )
 
 
-def free_role_name(account: AwsAccount, team: Team) -> str:
-    """Returns the guide's role name unless the inventory gives it to another team; then one with the team's suffix."""
-    others = ManagedRole.objects.filter(account=account, name_folded=DEFAULT_ROLE_NAME.lower()).exclude(team=team)
-    return f"{DEFAULT_ROLE_NAME}-{team.slug}"[:64] if others.exists() else DEFAULT_ROLE_NAME
+def free_role_name(account: AwsAccount, team: Team, usual: str = DEFAULT_ROLE_NAME) -> str:
+    """Returns the usual role name unless the inventory gives it to another team; then one with the team's suffix."""
+    others = ManagedRole.objects.filter(account=account, name_folded=usual.lower()).exclude(team=team)
+    return f"{usual}-{team.slug}"[:64] if others.exists() else usual
 
 
 def last_used(user: User) -> tuple[str, str]:

@@ -11,7 +11,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from iamroles import canonical
-from iamroles.blueprints import Desired, GrantFacts, RoleFacts, State, build_desired, grants, terraform
+from iamroles.blueprints import (
+    Desired,
+    GrantFacts,
+    InfrastructureFacts,
+    PassingFacts,
+    RoleFacts,
+    State,
+    build_desired,
+    grants,
+    terraform,
+)
 from iamroles.blueprints.desired import managed_policy
 from iamroles.blueprints.facts import Facts
 from iamroles.iam import arns, catalogue, coverage
@@ -103,12 +113,12 @@ def attached_documents(managed: ManagedRole | None) -> tuple[Document, ...]:
 def preview_of(facts: Facts, *, managed: ManagedRole | None = None) -> Preview:
     """Returns the preview of facts without problems. `managed` is the inventory's role of that name, if any."""
     desired = build_desired(facts)
-    if isinstance(facts, RoleFacts):
-        return _role_preview(facts, desired)
-    return _grant_preview(facts, desired, managed)
+    if isinstance(facts, GrantFacts):
+        return _grant_preview(facts, desired, managed)
+    return _role_preview(facts, desired)
 
 
-def _role_preview(facts: RoleFacts, desired: Desired) -> Preview:
+def _role_preview(facts: RoleFacts | InfrastructureFacts, desired: Desired) -> Preview:
     nothing = State(role_arn=desired.role_arn, role=None, policies=dict.fromkeys(desired.policies))
     target = lay_over.lay_over(nothing, desired)
     aws = managed_policy(facts)
@@ -116,6 +126,7 @@ def _role_preview(facts: RoleFacts, desired: Desired) -> Preview:
     parts = (PolicyPart(wording.policy_label(aws.arn), aws.arn, aws.document, is_new=False), *own)
     found = checks.check_proposal(
         account=facts.account,
+        service=desired.service,
         live=None,
         target=desired.role,
         attached=[checks.Attached(part.arn, part.label, part.document) for part in parts],
@@ -124,7 +135,7 @@ def _role_preview(facts: RoleFacts, desired: Desired) -> Preview:
     return Preview(
         title=wording.short_title(facts),
         sentences=wording.change_sentences(facts, nothing, target),
-        lines=_lines(facts, [aws.document], "Full" if facts.managed_policy == "full" else "Limited"),
+        lines=_lines(facts, [aws.document], facts.managed_policy.capitalize()) if isinstance(facts, RoleFacts) else (),
         trust=desired.role.trust if desired.role else None,
         policies=parts,
         boundary=facts.account.boundary,
@@ -169,7 +180,7 @@ def _listed(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def _lines(facts: Facts, attached: Sequence[Document], label: str) -> tuple[PassedLine, ...]:
+def _lines(facts: PassingFacts, attached: Sequence[Document], label: str) -> tuple[PassedLine, ...]:
     places = [("Task execution role", arn) for arn in facts.execution_roles]
     places += [("Task role", arn) for arn in facts.task_roles if arn not in facts.execution_roles]
     lines = []
@@ -205,6 +216,10 @@ def checked_answers(facts: Facts, team: str, reason: str) -> tuple[CheckedAnswer
         CheckedAnswer("Team", (team,), "id_account"),
         CheckedAnswer("AWS account", (f"{facts.account.name} ({facts.account.number})",), "id_account"),
         CheckedAnswer("Role name", (facts.role_name,), "id_role_name", mono=True),
+    ]
+    if isinstance(facts, InfrastructureFacts):
+        return (*rows, CheckedAnswer("Reason and ticket", (reason,), "id_reason"), *_role_settings(facts))
+    rows += [
         CheckedAnswer("Task execution roles", facts.execution_roles, "id_execution_roles", mono=True),
         CheckedAnswer("Task roles", facts.task_roles, "id_task_roles", mono=True),
         CheckedAnswer("Reason and ticket", (reason,), "id_reason"),
@@ -213,14 +228,20 @@ def checked_answers(facts: Facts, team: str, reason: str) -> tuple[CheckedAnswer
     if isinstance(facts, GrantFacts):
         return (*rows, CheckedAnswer("Its description", (facts.policy_description,), "id_description"))
     trust = "This AWS account's deployments only" if facts.hardened else "The AWS guide's plain form"
-    tags = tuple(f"{key}={value}" for key, value in sorted(facts.tags.items()))
     permissions = CheckedAnswer("Permissions", (facts.managed_policy.capitalize(),), "id_managed_policy_0")
     return (
         *rows[:3],
         permissions,
         *rows[3:],
         CheckedAnswer("Its description", (facts.policy_description,), "id_policy_description"),
+        *_role_settings(facts),
+        CheckedAnswer("Trust", (trust,), "id_plain_trust"),
+    )
+
+
+def _role_settings(facts: RoleFacts | InfrastructureFacts) -> tuple[CheckedAnswer, ...]:
+    tags = tuple(f"{key}={value}" for key, value in sorted(facts.tags.items()))
+    return (
         CheckedAnswer("Description of the role", (facts.description,) if facts.description else (), "id_description"),
         CheckedAnswer("Tags", tags, "id_tags", mono=True),
-        CheckedAnswer("Trust", (trust,), "id_plain_trust"),
     )

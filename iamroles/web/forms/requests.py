@@ -14,12 +14,15 @@ from django import forms
 from iamroles.blueprints import FieldProblem, answers
 from iamroles.blueprints.facts import (
     DEFAULT_EXECUTION_ROLE,
+    DEFAULT_INFRASTRUCTURE_ROLE,
     DEFAULT_ROLE_NAME,
     GRANT,
+    INFRASTRUCTURE,
     ROLE,
     AccountFacts,
     Facts,
     GrantFacts,
+    InfrastructureFacts,
     RoleFacts,
     default_policy_description,
     default_policy_name,
@@ -41,7 +44,7 @@ def _name(**attributes: str) -> forms.TextInput:
 
 
 class RequestForm(forms.Form):
-    """What both forms share. After `is_valid()`, `facts` holds the answers as facts.
+    """What all forms share. After `is_valid()`, `facts` holds the answers as facts.
 
     `with_reason` is False for previews: nobody is told off for a reason that is not written yet.
     """
@@ -49,22 +52,11 @@ class RequestForm(forms.Form):
     use_required_attribute = False
     kind: ClassVar[str]
     aliases: ClassVar[Mapping[str, str]] = {}
+    default_role_name: ClassVar[str] = DEFAULT_ROLE_NAME
 
     team = forms.CharField(label="Team", required=False, widget=forms.Select)
     account = forms.CharField(label="AWS account", required=False, widget=forms.Select)
     role_name = forms.CharField(label="Role name", required=False, strip=True, widget=_name())
-    execution_roles = forms.CharField(
-        label="Task execution roles",
-        required=False,
-        widget=_lines(rows=2),
-        help_text="The roles that start your tasks: pull images, write logs. One name or ARN a line.",
-    )
-    task_roles = forms.CharField(
-        label="Task roles",
-        required=False,
-        widget=_lines(rows=2),
-        help_text="The roles your code runs as. One name or ARN a line.",
-    )
     reason = forms.CharField(
         label="Reason and ticket",
         required=False,
@@ -115,7 +107,7 @@ class RequestForm(forms.Form):
         return number
 
     def clean_role_name(self) -> str:
-        return answers.tidy_role_name(str(self.cleaned_data["role_name"])) or DEFAULT_ROLE_NAME
+        return answers.tidy_role_name(str(self.cleaned_data["role_name"])) or self.default_role_name
 
     def clean(self) -> dict[str, Any]:
         """Turns the answers into facts and puts every problem at its field."""
@@ -149,11 +141,6 @@ class RequestForm(forms.Form):
     def _read(self, account: AccountFacts) -> tuple[Facts, list[FieldProblem]]:
         raise NotImplementedError
 
-    def _roles(self, account: AccountFacts) -> tuple[tuple[str, ...], tuple[str, ...], list[FieldProblem]]:
-        execution, first = answers.read_roles(self._text("execution_roles"), account, "execution_roles")
-        task, second = answers.read_roles(self._text("task_roles"), account, "task_roles")
-        return execution, task, [*first, *second]
-
     def _text(self, name: str) -> str:
         return str(self.cleaned_data.get(name) or "").strip()
 
@@ -163,7 +150,29 @@ class RequestForm(forms.Form):
         return {name: "on" if value is True else str(value or "") for name, value in values.items()}
 
 
-class RoleForm(RequestForm):
+class PassingForm(RequestForm):
+    """A form that also asks which roles CodeDeploy must be able to pass."""
+
+    execution_roles = forms.CharField(
+        label="Task execution roles",
+        required=False,
+        widget=_lines(rows=2),
+        help_text="The roles that start your tasks: pull images, write logs. One name or ARN a line.",
+    )
+    task_roles = forms.CharField(
+        label="Task roles",
+        required=False,
+        widget=_lines(rows=2),
+        help_text="The roles your code runs as. One name or ARN a line.",
+    )
+
+    def _roles(self, account: AccountFacts) -> tuple[tuple[str, ...], tuple[str, ...], list[FieldProblem]]:
+        execution, first = answers.read_roles(self._text("execution_roles"), account, "execution_roles")
+        task, second = answers.read_roles(self._text("task_roles"), account, "task_roles")
+        return execution, task, [*first, *second]
+
+
+class RoleForm(PassingForm):
     """A CodeDeploy service role with the grants that Limited lacks (UX.md P3)."""
 
     kind = ROLE
@@ -217,7 +226,7 @@ class RoleForm(RequestForm):
         return facts, [*problems, *tag_problems]
 
 
-class GrantForm(RequestForm):
+class GrantForm(PassingForm):
     """PassRole grants for a CodeDeploy role that exists (UX.md P3b). `description` is the policy's."""
 
     kind = GRANT
@@ -250,10 +259,35 @@ class GrantForm(RequestForm):
         return facts, problems
 
 
-FORMS: Mapping[str, type[RequestForm]] = {ROLE: RoleForm, GRANT: GrantForm}
+class InfrastructureForm(RequestForm):
+    """The role that Amazon ECS needs to move traffic itself (UX.md P3c)."""
+
+    kind = INFRASTRUCTURE
+    default_role_name = DEFAULT_INFRASTRUCTURE_ROLE
+    field_order = ("team", "account", "role_name", "reason")
+
+    description = forms.CharField(label="Description of the role", required=False)
+    tags = forms.CharField(
+        label="Tags", required=False, widget=_lines(rows=2), help_text="One key=value a line, for the role."
+    )
+
+    def _read(self, account: AccountFacts) -> tuple[Facts, list[FieldProblem]]:
+        tags, problems = answers.read_tags(self._text("tags"))
+        facts = InfrastructureFacts(
+            account=account,
+            team=self._text("team"),
+            role_name=self._text("role_name") or self.default_role_name,
+            description=self._text("description"),
+            tags=tags,
+        )
+        return facts, list(problems)
+
+
+FORMS: Mapping[str, type[RequestForm]] = {ROLE: RoleForm, GRANT: GrantForm, INFRASTRUCTURE: InfrastructureForm}
 STARTING_ANSWERS: Mapping[str, Mapping[str, str]] = {
     ROLE: {"managed_policy": "limited", "execution_roles": DEFAULT_EXECUTION_ROLE},
     GRANT: {},
+    INFRASTRUCTURE: {},
 }
 
 

@@ -1,0 +1,130 @@
+"""What the views of asking share: which draft a form belongs to, what a new form opens with, the preview's values.
+
+A browser tab names itself (`tab`): its own later previews never look like somebody else's change, and a preview that
+was cut off makes no second draft. Nothing is saved here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
+
+from iamroles import permissions
+from iamroles.blueprints.facts import GRANT, ROLE, GrantFacts
+from iamroles.iam.arns import ArnError
+from iamroles.iam.documents import DocumentError
+from iamroles.models import Request, User
+from iamroles.pages import drafts as pages
+from iamroles.pages import preview as preview_pages
+from iamroles.web.forms.requests import STARTING_ANSWERS, RequestForm
+
+_URLS = {ROLE: "role_request_new", GRANT: "grant_request_new"}
+
+
+@dataclass(frozen=True)
+class Tab:
+    """Which draft a form belongs to: its row if there is one, and the version of the answers that it opened with."""
+
+    name: str
+    request: Request | None = None
+    seen_version: int | None = None
+
+    @property
+    def version(self) -> int | str:
+        """What the form says next time: a tab that is behind stays behind until it is loaded again."""
+        if self.seen_version is not None:
+            return self.seen_version
+        return self.request.answers_version if self.request else ""
+
+
+def form_address(request: Request) -> str:
+    """Returns the address at which a draft or a request that can be edited goes on."""
+    return f"{reverse(_URLS[request.kind])}?draft={request.reference}"
+
+
+def own_request(user: User, reference: str) -> Request:
+    """Returns the person's request of a reference. Raises Http404, or PermissionDenied for somebody else's."""
+    digits = reference.removeprefix("REQ-")
+    if not digits.isdigit():
+        raise Http404
+    row = get_object_or_404(Request.objects.select_related("requester", "team", "account"), pk=int(digits))
+    allowance = permissions.may_edit(user, row)
+    if not allowance.allowed:
+        raise PermissionDenied(allowance.reason)
+    return row
+
+
+def posted_tab(request: HttpRequest, user: User) -> Tab:
+    name = request.POST.get("tab", "")[:40]
+    reference = request.POST.get("draft", "")
+    row = own_request(user, reference) if reference else pages.draft_of(user, name)
+    if row is None or row.answers.get("tab") == name:
+        return Tab(name, row)
+    version = request.POST.get("answers_version", "")
+    return Tab(name, row, int(version) if version.isdigit() else None)
+
+
+def starting_answers(request: HttpRequest, user: User, choices: pages.Choices, kind: str) -> dict[str, str]:
+    """Returns the answers that a new form opens with: a copied request's, or the defaults for team and AWS account."""
+    source = request.GET.get("from", "")
+    if source.startswith("REQ-") and source[4:].isdigit():
+        copied = permissions.visible_requests(user).filter(pk=int(source[4:]), kind=kind).first()
+        if copied is not None:
+            return {name: text for name, text in copied.answers.items() if name not in ("reason", "tab")}
+    last_team, last_account = pages.last_used(user)
+    team = choices.team(request.GET.get("team", "")) or choices.team(last_team)
+    team = team or (choices.teams[0] if choices.teams else None)
+    allowed = choices.allowed.get(team.slug, frozenset()) if team else frozenset()
+    wanted = (request.GET.get("account", ""), last_account, *(choice.row.number for choice in choices.accounts))
+    number = next((number for number in wanted if number in allowed), "")
+    account = choices.account(number)
+    answers = {**STARTING_ANSWERS[kind], "team": team.slug if team else "", "account": number}
+    if team and account:
+        answers["role_name"] = request.GET.get("role_name", "") or pages.free_role_name(account.row, team)
+    return answers
+
+
+def name_answer_of(form: RequestForm) -> pages.NameAnswer | None:
+    """Returns what the inventory knows of the form's role name, once team and AWS account are right."""
+    cleaned = form.cleaned_data
+    account = form.choices.account(str(cleaned.get("account", "")))
+    team = form.choices.team(str(cleaned.get("team", "")))
+    if account is None or team is None or not cleaned.get("role_name"):
+        return None
+    return pages.name_answer(account.row, team, str(cleaned["role_name"]))
+
+
+def preview_context(form: RequestForm, tab: Tab, at: datetime) -> dict[str, Any]:
+    """Returns the preview's values for a validated form; wrong answers leave it incomplete, never broken."""
+    known = name_answer_of(form)
+    preview = None
+    if form.facts is not None:
+        try:
+            preview = preview_pages.preview_of(form.facts, managed=known.managed if known else None)
+        except (ArnError, DocumentError) as error:
+            form.add_error(None, str(error))
+    return {
+        "preview": preview,
+        "name_answer": known,
+        "account": form.choices.account(str(form.cleaned_data.get("account", ""))),
+        "problems": [
+            (form.fields[field].label, errors) for field, errors in form.errors.items() if field in form.fields
+        ],
+        "saved_line": pages.saved_line(tab.request, at) if tab.request else "",
+        "draft": tab.request,
+        "answers_version": tab.version,
+    }
+
+
+def covered_already(form: RequestForm) -> tuple[str, ...]:
+    """Returns the roles of a grant form that the role of the inventory covers already, if it covers all of them."""
+    if not isinstance(form.facts, GrantFacts):
+        return ()
+    name = name_answer_of(form)
+    return preview_pages.preview_of(form.facts, managed=name.managed).covered_already if name and name.managed else ()
