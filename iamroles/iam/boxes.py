@@ -175,6 +175,7 @@ class Boxes:
             self._pieces += 1
             if self._pieces > self.budget.pieces:
                 raise OutOfBudget(f"more than {self.budget.pieces:,} pieces in one question")
+            self.emptiness.ask_stop()
             pieces.append(outside)
             current = current.with_test(test)
         return pieces

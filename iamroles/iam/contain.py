@@ -7,7 +7,7 @@ What variables, readings or unmodelled operators leave open is "maybe"; a budget
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from iamroles.iam.boxes import ACTION, KEY, PRINCIPAL, RESOURCE, Box, Boxes, Test, box
@@ -23,6 +23,7 @@ from iamroles.iam.statements import variables
 Word = Literal["proved", "counterexample", "maybe", "unknown"]
 Policies = Document | Sequence[Document]
 Width = Literal["wide", "exact"]
+_BOTH: tuple[Literal["any", "all"], ...] = ("any", "all")
 _SWAPPED: tuple[tuple[Width, Width], ...] = (("exact", "wide"), ("wide", "exact"))
 
 __all__ = ["DEFAULT", "Budget", "Policies", "Question", "Verdict", "Word", "contains", "leftovers"]
@@ -83,7 +84,7 @@ def contains(
     if mixed:
         return Verdict("unknown", reason=f"{mixed} is tested with and without ForAnyValue or ForAllValues")
     try:
-        return _verdict(question, Boxes(budget))
+        return _verdict(question, budget)
     except OutOfBudget as error:
         return Verdict("unknown", reason=str(error))
 
@@ -92,32 +93,78 @@ def _listed(policies: Policies) -> tuple[Document, ...]:
     return (policies,) if isinstance(policies, Document) else tuple(policies)
 
 
-def _verdict(question: Question, boxes: Boxes) -> Verdict:
-    first = _ask(question, FIRST, boxes)
-    answer = first
+def _verdict(question: Question, budget: Budget) -> Verdict:
+    search = _Search(question, FIRST, budget)
+    first = search.verdict()
     for reading, name in _other_readings(question):
-        other = _ask(question, reading, Boxes(boxes.budget))
-        if other.verdict != first.verdict:
-            answer = Verdict("maybe", None, first.regions or other.regions, f"depends on how {name} is read")
+        if _Search(question, reading, budget).verdict().verdict != first.verdict:
+            first = Verdict("maybe", reason=f"depends on how {name} is read")
             break
-    return answer
+    if first.verdict == "proved":
+        return first
+    try:
+        return replace(first, regions=search.regions())
+    except OutOfBudget as error:
+        return replace(first, reason=first.reason or f"not every region was worked out: {error}")
 
 
-def _ask(question: Question, reading: Reading, boxes: Boxes) -> Verdict:
-    boxing = Boxing(reading, ids=question.ids)
-    left = list(leftovers(question, boxing, boxes))
-    doubt = next(iter(boxing.doubts), "")
-    if not left:
-        return Verdict("maybe" if doubt else "proved", reason=doubt)
-    regions = regions_of(left, boxes)
-    if doubt:
-        return Verdict("maybe", None, regions, doubt)
-    confirm = _confirmed if reading == FIRST else _plausible
-    for piece in left:
-        witness = confirm(question, piece, boxes, {})
-        if witness is not None:
-            return Verdict("counterexample", witness, regions)
-    return _with_values(question, reading, boxes, left, regions)
+class _Search:
+    """One question under one reading: pieces are looked for one by one, so that the first confirmed call ends it."""
+
+    def __init__(self, question: Question, reading: Reading, budget: Budget) -> None:
+        self._question = question
+        self._reading = reading
+        self._boxes = Boxes(budget)
+        self._boxing = Boxing(reading, ids=question.ids)
+        self._found: list[Box] = []
+        self._more = leftovers(question, self._boxing, self._boxes)
+
+    def verdict(self) -> Verdict:
+        """Returns the verdict without regions. Raises `OutOfBudget`."""
+        for piece in self._more:
+            self._found.append(piece)
+            if self._boxing.doubts:
+                break
+            witness = self._call(piece, self._boxes, {})
+            if witness is not None:
+                return Verdict("counterexample", witness)
+        if self._boxing.doubts:
+            return Verdict("maybe", reason=next(iter(self._boxing.doubts)))
+        return self._with_values() if self._found else Verdict("proved")
+
+    def regions(self) -> tuple[Region, ...]:
+        """Returns all regions. Raises `OutOfBudget`."""
+        self._found.extend(self._more)
+        return regions_of(self._found, self._boxes)
+
+    def _call(self, piece: Box, boxes: Boxes, values: Mapping[str, str]) -> Request | None:
+        confirm = _confirmed if self._reading == FIRST else _plausible
+        return confirm(self._question, piece, boxes, values)
+
+    def _with_values(self) -> Verdict:
+        """Nothing was confirmed as it stands: tries the variables with shared values, then says why it stays open."""
+        keys = sorted({v.key for document in self._question.documents for v in _variables(document)})
+        if not keys:
+            return Verdict("maybe", reason=_why_open(self._found))
+        for values in guesses(keys, self._found, self._boxes):
+            boxing = Boxing(self._reading, values=values, ids=self._question.ids)
+            for piece in leftovers(self._question, boxing, self._boxes, _fixing(keys, values)):
+                witness = self._call(piece, self._boxes, values)
+                if witness is not None:
+                    return Verdict("counterexample", witness)
+        return Verdict("maybe", reason=f"depends on what ${{{keys[0]}}} stands for")
+
+
+def _fixing(keys: Sequence[str], values: Mapping[str, str]) -> list[Test]:
+    """The tests that give each variable's key its value, or none at all."""
+    tests = []
+    for key in keys:
+        if key in values:
+            only = frozenset({literal(values[key])})
+            tests += [Test(KEY + key, quantifier, positive=True, patterns=only) for quantifier in _BOTH]
+        else:
+            tests.append(Test(KEY + key, "null", positive=True))
+    return tests
 
 
 def leftovers(question: Question, boxing: Boxing, boxes: Boxes, extra: Sequence[Test] = ()) -> Iterator[Box]:
@@ -146,30 +193,6 @@ def leftovers(question: Question, boxing: Boxing, boxes: Boxes, extra: Sequence[
                     yield from (found for one in rest if (found := boxes.meet(one, refusal)) is not None)
                     rest = boxes.subtract_all(rest, [refusal])
                 yield from boxes.subtract_all(rest, allowed)
-
-
-def _with_values(
-    question: Question, reading: Reading, boxes: Boxes, left: list[Box], regions: tuple[Region, ...]
-) -> Verdict:
-    """Nothing was confirmed as it stands: tries the variables with shared values, then says why it stays open."""
-    keys = sorted({v.key for document in question.documents for v in _variables(document)})
-    if not keys:
-        return Verdict("maybe", None, regions, _why_open(left))
-    for values in guesses(keys, left, boxes):
-        tests = [
-            Test(KEY + key, quantifier, positive=True, patterns=frozenset({literal(values[key])}))
-            if key in values
-            else Test(KEY + key, "null", positive=True)
-            for key in keys
-            for quantifier in (("any", "all") if key in values else ("null",))
-        ]
-        boxing = Boxing(reading, values=values, ids=question.ids)
-        for piece in leftovers(question, boxing, boxes, tests):
-            confirm = _confirmed if reading == FIRST else _plausible
-            witness = confirm(question, piece, boxes, values)
-            if witness is not None:
-                return Verdict("counterexample", witness, regions)
-    return Verdict("maybe", None, regions, f"depends on what ${{{keys[0]}}} stands for")
 
 
 def _why_open(left: list[Box]) -> str:

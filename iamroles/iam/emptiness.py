@@ -45,7 +45,12 @@ class Emptiness:
     def tick(self) -> None:
         """Counts one unit of work. Raises `OutOfBudget` when the caller wants to stop."""
         self._ticks += 1
-        if self._ticks % 256 == 0 and self.budget.stop is not None and self.budget.stop():
+        if self._ticks % 256 == 0:
+            self.ask_stop()
+
+    def ask_stop(self) -> None:
+        """Raises `OutOfBudget` when the caller wants to stop."""
+        if self.budget.stop is not None and self.budget.stop():
             raise OutOfBudget("the time for this question ran out")
 
     def word(self, wanted: Iterable[frozenset[Pattern]], forbidden: Iterable[Pattern]) -> str | None:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from iamroles.iam import catalogue, documents, limits
+from iamroles.iam import catalogue, limits
 from iamroles.iam.checks.facts import Finding
 from iamroles.iam.checks.ground import Ground
-from iamroles.iam.contain import contains
-from iamroles.iam.documents import Document
 from iamroles.iam.limits import Problem
 from iamroles.iam.statements import VARIABLES_VERSION, Condition, Statement, ascii_lower, parts
 
@@ -56,25 +54,8 @@ def _in_vain(ground: Ground, statement: Statement) -> Iterator[Finding]:
             "DU02", "note", statement, "This statement allows nothing: no call can match it.", "Remove it."
         )
         return
-    if len(ground.document.statements) > 1 and _shadowed(ground, statement):
+    if len(ground.document.statements) > 1 and ground.shadowed(statement):
         yield ground.finding("DU01", "note", statement, "The other statements allow all of this already.", "Remove it.")
-
-
-def _shadowed(ground: Ground, statement: Statement) -> bool:
-    own = _only(ground.document, lambda index: index == statement.index)
-    others = _only(ground.document, lambda index: index != statement.index)
-    if own is None or others is None:
-        return False
-    verdict = contains(own, others, ground.known_account, budget=ground.budget).verdict
-    return verdict == "proved"
-
-
-def _only(document: Document, wanted: object) -> Document | None:
-    assert callable(wanted)  # noqa: S101  (for the type checker)
-    value = document.as_mapping()
-    raw = value["Statement"] if isinstance(value["Statement"], list) else [value["Statement"]]
-    value["Statement"] = [one for index, one in enumerate(raw) if wanted(index)]
-    return documents.parse(value, document.kind) if value["Statement"] else None
 
 
 def _condition(ground: Ground, statement: Statement, condition: Condition) -> Iterator[Finding]:

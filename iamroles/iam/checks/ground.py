@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from iamroles.iam.boxes import ACTION, KEY, PRINCIPAL, RESOURCE, Box, Boxes, Test, box
-from iamroles.iam.boxing import Boxing, domain
+from iamroles.iam.boxing import FIRST, Boxing, Reading, domain
 from iamroles.iam.checks.facts import Finding, LintFacts, Severity
 from iamroles.iam.documents import Document
 from iamroles.iam.emptiness import Budget, OutOfBudget
@@ -126,6 +126,7 @@ class Ground:
         """
         question = box(tests)
         try:
+            self._boxes.emptiness.ask_stop()
             found: list[Box] = []
             for start in self._starts(statements, anywhere=anywhere):
                 met = self._boxes.meet(start, question)
@@ -177,6 +178,22 @@ class Ground:
         except OutOfBudget:
             return False
         return not left and not boxing.doubts
+
+    def shadowed(self, statement: Statement) -> bool:
+        """Returns True when the document's other Allows are proved to allow all of a statement, in both readings."""
+        others = [one for one in self.allows() if one.index != statement.index]
+        try:
+            for reading in (FIRST, Reading(crossing=True)):
+                boxing = Boxing(reading)
+                start = boxing.one(statement, self.document)
+                inside = [self._boxes.meet(start, outer) for outer in self._anywhere]
+                given = [boxing.one(one, self.document) for one in others]
+                left = self._boxes.subtract_all([one for one in inside if one is not None], given)
+                if left or boxing.doubts:
+                    return False
+        except OutOfBudget:
+            return False
+        return True
 
     def beyond(self, statement: Statement) -> Reach:
         """Returns what the statement allows outside the standard and the needs."""
