@@ -13,6 +13,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError
 
 from iamroles.audit import checkpoint, config, export, grants
 from iamroles.audit.checkpoint import BadKey, VerifierKey
@@ -35,6 +36,7 @@ class Command(BaseCommand):
     """Verifies, exports and seals the audit trail."""
 
     help = "Verify, export or seal the audit trail."
+    requires_system_checks: list[str] = []  # verifying must not depend on pages
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Adds the subcommands."""
@@ -58,8 +60,8 @@ class Command(BaseCommand):
         try:
             keys = self._keys(options["key"])
             report = self._report(keys, options)
-        except (BadKey, NotPublished, OSError, ValueError) as error:
-            self.stderr.write(f"CANNOT TELL: {error}")
+        except (BadKey, NotPublished, DatabaseError, OSError, ValueError) as error:
+            self.stderr.write(f"CANNOT TELL: {' '.join(str(error).split())}")
             return CANNOT_TELL
         self.stdout.write(report.as_json() if options["json"] else report.as_text())
         if report.mode == "database" and not options["read_only"]:
@@ -97,8 +99,11 @@ class Command(BaseCommand):
             "exit": report.exit,
             "first_bad": str(report.first_bad) if report.first_bad else None,
         }
-        record_alone("verification.completed", actor=_actor(), subject=_TRAIL, at=datetime.now(UTC), data=data)
-        self._seal_if_possible()
+        try:
+            record_alone("verification.completed", actor=_actor(), subject=_TRAIL, at=datetime.now(UTC), data=data)
+            self._seal_if_possible()
+        except DatabaseError as error:
+            self.stderr.write(f"That the database was verified could not be recorded: {error}")
 
     def _seal_if_possible(self) -> None:
         if not settings.ROLEDESK_AUDIT_KEY_FILE:

@@ -84,6 +84,12 @@ class TestVerify:
             "CANNOT TELL: this process holds no audit key (ROLEDESK_AUDIT_KEY_FILE is not set)\n",
         )
 
+    def test_answers_2_and_never_1_when_the_database_cannot_be_read(self, place: Path) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE audit_leaf RENAME TO gone")
+        code, out, err = run("verify")
+        assert (code, out, err.splitlines()[-1].startswith("CANNOT TELL: ")) == (2, "", True)
+
     def test_holds_the_database_against_an_older_checkpoint(self, place: Path) -> None:
         seal()
         older = place / "older.note"
