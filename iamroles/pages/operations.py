@@ -139,9 +139,7 @@ def _sealing(at: datetime) -> HealthRow:
     state = audit.status()
     lag = state.waits_for(at)
     if lag is not None and lag > timedelta(seconds=settings.ROLEDESK_SEAL_LAG_SECONDS):
-        text = (
-            f"{_events(state.waiting)} not sealed. A database administrator could still erase them unseen."
-        )
+        text = f"{_events(state.waiting)} not sealed. A database administrator could still erase them unseen."
         return HealthRow("Sealing", text, "bad", "manage.py tend", state.oldest_waiting)
     waiting = f", {state.waiting:,} waiting, the oldest for {lag.total_seconds():.1f} s" if lag is not None else ""
     text = f"Sealed to {state.sealed:,}{waiting}."

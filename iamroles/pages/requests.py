@@ -30,7 +30,11 @@ from iamroles.rules import states
 
 TRIES_AT_MOST: Final = 12  # after this many failed looks an operator looks again (UX.md P5)
 LIVE_STATES: Final = (states.SUBMITTED, states.APPROVED)
-KIND_WORDS: Final = {"role": "CodeDeploy service role", "grant": "PassRole grant", "infrastructure": "ECS infrastructure role"}
+KIND_WORDS: Final = {
+    "role": "CodeDeploy service role",
+    "grant": "PassRole grant",
+    "infrastructure": "ECS infrastructure role",
+}
 
 
 @dataclass(frozen=True)

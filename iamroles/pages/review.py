@@ -18,6 +18,7 @@ from iamroles.pages.progress import Progress, decisions_by_revision, progress_of
 from iamroles.pages.sections import Passed, Section
 from iamroles.pages.status import Status
 from iamroles.proposal import read as read_proposal
+from iamroles.proposal.wording import standard_name
 from iamroles.rules import states
 
 
@@ -59,6 +60,11 @@ class ReviewPage:
     def ticks(self) -> tuple[FindingView, ...]:
         """The findings that must be ticked to approve."""
         return tuple(finding for finding in self.findings if finding.tick)
+
+    @property
+    def standard_name(self) -> str:
+        """What the folded findings come with, in words."""
+        return standard_name(self.request.kind)
 
     @property
     def approvable(self) -> bool:

@@ -6,7 +6,7 @@ Everything comes from the stored canonical text, which is what the digest covers
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from iamroles.blueprints.state import PolicyState, RoleState
@@ -79,7 +79,8 @@ def sections_of(stored: Stored, proposal: Proposal) -> tuple[Section, ...]:
         _properties(stored),
         _live(stored, proposal),
     )
-    return tuple(section for section in made if section is not None)
+    shown = (section for section in made if section is not None)
+    return tuple(replace(section, number=number) for number, section in enumerate(shown, 1))
 
 
 def anchor_for(place: str, sections: Sequence[Section]) -> str:
@@ -188,7 +189,7 @@ def _attachment(arn: str, *, new: bool, kept: bool) -> Exhibit:
     )
 
 
-def _grants(stored: Stored) -> Section:
+def _grants(stored: Stored) -> Section | None:
     shown = []
     for arn, policy in sorted(stored.target.policies.items()):
         if policy is None:
@@ -208,6 +209,8 @@ def _grants(stored: Stored) -> Section:
         Passed(arns.role_name_of(arn), arn, seen["role_id"])
         for arn, seen in sorted(stored.body["dependencies"]["passed_roles"].items())
     )
+    if not shown and not passed:
+        return None
     summary = (
         "Which roles CodeDeploy may hand to ECS tasks, beyond what the attached policies allow."
         if shown

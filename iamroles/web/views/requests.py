@@ -99,10 +99,10 @@ def request_withdraw(request: HttpRequest, request_id: int) -> HttpResponse:
     user = user_of(request)
     address = reverse("request_detail", args=[row.pk])
     if request.method != "POST":
-        page = request_pages.request_page(row, user)
         allowed = may_look(request, row)
         if not allowed.allowed:
-            return refuse_look(request, "withdraw", allowed, row)
+            return refuse_look(request, "view_request", allowed, row)
+        page = request_pages.request_page(row, user)
         return render(request, "iamroles/request_withdraw.html", {"page": page, "back": address})
 
     def produce() -> str:

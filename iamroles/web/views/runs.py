@@ -7,7 +7,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from iamroles.models import Request, Run
+from iamroles.models import Request, Run, Step
 from iamroles.pages import runs as run_pages
 from iamroles.pages.runs import RunPage
 from iamroles.web.caller import user_of
@@ -29,10 +29,11 @@ def run_detail(request: HttpRequest, request_id: int, number: int) -> HttpRespon
 @require_safe
 def run_progress(request: HttpRequest, request_id: int, number: int) -> HttpResponse:
     """Answers the page's polls. The mark is keyed with the person: a 204 tells nothing to anybody else."""
-    run = Run.objects.filter(request_id=request_id, number=number).first()
+    steps = list(Step.objects.select_related("run").filter(run__request_id=request_id, run__number=number))
+    run = steps[0].run if steps else Run.objects.filter(request_id=request_id, number=number).first()
     if run is None:
         raise Http404("There is no such run.")
-    if request.GET.get("since", "") == run_pages.marker_of(user_of(request), run, list(run.steps.all())):
+    if request.GET.get("since", "") == run_pages.marker_of(user_of(request), run, steps):
         return HttpResponse(status=204)
     row = load_request(request_id)
     allowed = may_look(request, row)

@@ -50,7 +50,7 @@ class TestGoing:
         client = signed_in("rosa")
         found = re.search(r'hx-get="([^"]+)" hx-trigger="every 2s, poll-now"', text_of(client.get(address(run))))
         assert found
-        with django_assert_max_num_queries(4):
+        with django_assert_max_num_queries(3):
             answer = client.get(found.group(1), headers={"HX-Request": "true"})
         assert (answer.status_code, answer.content) == (204, b"")
         run.steps.filter(position=2).update(state="ok")
