@@ -203,15 +203,15 @@ class Builder:
             for letter in part:
                 if letter == ":" and colons < 5:
                     colons += 1
-                    elements.append(Element(star=False, letters=":"))
+                    elements.append(_letter(":"))
                 elif letter in "*?":
                     elements.append(Element(letter == "*", "", colon=crossing or colons == 5))
                 else:
-                    elements.append(Element(star=False, letters=letter))
+                    elements.append(_letter(letter))
         if colons < 5 and not pad:
             return None
         for missing in range(colons, 5):
-            elements.append(Element(star=False, letters=":"))
+            elements.append(_letter(":"))
             elements.append(Element(star=True, letters="", colon=crossing or missing == 4))
         return Pattern(tuple(_merged(elements)), text, _identity(found, ("arn", pad, crossing)))
 
@@ -238,14 +238,16 @@ def atom(name: str) -> Pattern:
 
 
 def _elements(text: str) -> list[Element]:
-    return [
-        ANY_STAR if letter == "*" else _ANY_ONE if letter == "?" else Element(star=False, letters=letter)
-        for letter in text
-    ]
+    return [ANY_STAR if letter == "*" else _ANY_ONE if letter == "?" else _letter(letter) for letter in text]
 
 
 def _letters(text: str) -> list[Element]:
-    return [Element(star=False, letters=letter) for letter in text]
+    return [_letter(letter) for letter in text]
+
+
+@lru_cache(maxsize=1024)
+def _letter(letter: str) -> Element:
+    return Element(star=False, letters=letter)
 
 
 def _both_cases(one: Element) -> Element:

@@ -99,6 +99,7 @@ class Ground:
         self._anywhere = domain(trust=document.kind == "trust", account=None)
         self._text = document.given
         self._known_starts: dict[tuple[tuple[Statement, ...] | None, bool], list[Box]] = {}
+        self._known_boxes: dict[Reading, tuple[Boxing, dict[int, Box]]] = {}
         self._known_denied: list[Box] | None = None
 
     def with_rest(self) -> Ground:
@@ -181,19 +182,27 @@ class Ground:
 
     def shadowed(self, statement: Statement) -> bool:
         """Returns True when the document's other Allows are proved to allow all of a statement, in both readings."""
-        others = [one for one in self.allows() if one.index != statement.index]
         try:
             for reading in (FIRST, Reading(crossing=True)):
-                boxing = Boxing(reading)
-                start = boxing.one(statement, self.document)
+                boxing, boxes = self._boxed(reading)
+                start = boxes[statement.index]
                 inside = [self._boxes.meet(start, outer) for outer in self._anywhere]
-                given = [boxing.one(one, self.document) for one in others]
-                left = self._boxes.subtract_all([one for one in inside if one is not None], given)
+                others = [one for index, one in boxes.items() if index != statement.index]
+                left = self._boxes.subtract_all([one for one in inside if one is not None], others)
                 if left or boxing.doubts:
                     return False
         except OutOfBudget:
             return False
         return True
+
+    def _boxed(self, reading: Reading) -> tuple[Boxing, dict[int, Box]]:
+        """The document's Allows by position, made once a reading."""
+        if reading not in self._known_boxes:
+            self._boxes.emptiness.ask_stop()
+            boxing = Boxing(reading)
+            found = {one.index: boxing.one(one, self.document) for one in self.allows()}
+            self._known_boxes[reading] = (boxing, found)
+        return self._known_boxes[reading]
 
     def beyond(self, statement: Statement) -> Reach:
         """Returns what the statement allows outside the standard and the needs."""
