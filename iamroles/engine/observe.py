@@ -46,7 +46,8 @@ class Seen:
 def observe(*, request_id: int, tools: Tools) -> str:
     """Observes one submitted request that is due. Returns the state it is in then, or "not_due".
 
-    Never raises for what AWS answers; a foreign, old or unknown id is "not_due".
+    Never raises for what AWS answers; a foreign, old or unknown id is "not_due". Errors of our own are logged, counted
+    and shown by their class.
     """
     now = tools.now()
     rows = Request.objects.filter(pk=request_id, state=states.SUBMITTED, next_try_at__lte=now)
@@ -59,6 +60,9 @@ def observe(*, request_id: int, tools: Tools) -> str:
         code = error.code if isinstance(error, AwsError) else "WrongAccount"
         _log.warning("observation_failed", request=request.reference, code=code)
         return _put_off(request, code, tools)
+    except Exception as error:  # noqa: BLE001  (counted like any failing look, so that it ends after twelve tries)
+        _log.exception("observation_broke", request=request.reference)
+        return _put_off(request, type(error).__name__, tools)
     try:
         return _store(request, seen, tools)
     except WrongState as error:

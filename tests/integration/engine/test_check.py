@@ -112,6 +112,16 @@ class TestObserve:
         assert (request.tries, request.next_try_at) == (12, None)
         assert observe.observe(request_id=request.pk, tools=world.tools()) == "not_due"
 
+    def test_an_error_of_our_own_is_counted_too(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        def broken(*_: Any) -> Any:
+            raise ValueError("not an answer of AWS")
+
+        request = world.submitted()
+        monkeypatch.setattr(world.sessions, "reading", broken)
+        assert observe.observe(request_id=request.pk, tools=world.tools()) == "submitted"
+        request.refresh_from_db()
+        assert (request.tries, request.last_code) == (1, "ValueError")
+
     def test_two_rings_make_one_proposal(self, world: World) -> None:
         request = world.submitted()
         assert observe.observe(request_id=request.pk, tools=world.tools()) == "in_review"

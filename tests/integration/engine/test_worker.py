@@ -116,7 +116,7 @@ WORKER = ["-m", "celery", "-A", "portal.celery", "worker", "--pool=prefork", "--
 WORKER += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
 
 
-def wait_until(found: Callable[[], Any], log: Path, seconds: float = 40) -> Any:
+def wait_until(found: Callable[[], Any], log: Path, seconds: float = 150) -> Any:
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         value = found()

@@ -9,7 +9,7 @@ from typing import Any
 
 from iamroles.audit import Actor
 from iamroles.aws.fake import FakeAccount, FakeSessions
-from iamroles.blueprints import RoleFacts
+from iamroles.blueprints import Facts, RoleFacts
 from iamroles.blueprints.facts import default_policy_description, default_policy_name
 from iamroles.blueprints.state import RoleState
 from iamroles.engine import apply, observe
@@ -64,8 +64,7 @@ class World:
 
     def __post_init__(self) -> None:
         self.aws = FakeAccount(number=self.account.number, now=self.clock)
-        for choice in (catalogue.CODEDEPLOY_ECS, catalogue.CODEDEPLOY_ECS_LIMITED):
-            policy = catalogue.managed_policy(choice)
+        for policy in catalogue.managed_policies():
             self.aws.managed[policy.arn] = ManagedPolicyVersion(policy.arn, policy.version, policy.document)
         self.aws.put_role(RoleState(arn=TASK, name="orders-api-task", path="/", trust=trust.ecs_tasks_trust()))
         self.sessions = FakeSessions(self.aws)
@@ -93,11 +92,11 @@ class World:
         )
         return replace(facts, **changes)
 
-    def submitted(self, **changes: Any) -> Request:
-        facts = self.facts(**changes)
+    def submitted(self, facts: Facts | None = None, **changes: Any) -> Request:
+        facts = facts or self.facts(**changes)
         request = draft.save(
             user=self.requester,
-            kind="role",
+            kind=facts.kind,
             answers={"team": facts.team, "account": facts.account.number, "role_name": facts.role_name},
             title="Limited role",
             actor=actor(self.requester),
@@ -112,8 +111,8 @@ class World:
             at=self.clock(),
         )
 
-    def in_review(self, **changes: Any) -> Request:
-        request = self.submitted(**changes)
+    def in_review(self, facts: Facts | None = None, **changes: Any) -> Request:
+        request = self.submitted(facts, **changes)
         assert observe.observe(request_id=request.pk, tools=self.tools()) == "in_review"
         request.refresh_from_db()
         return request
@@ -141,8 +140,8 @@ class World:
     def _needed(user: User, proposal: Proposal) -> bool:
         return user.groups.filter(name__in=[needed["group"] for needed in proposal.requirements]).exists()
 
-    def approved(self, **changes: Any) -> Request:
-        request = self.approve(self.in_review(**changes))
+    def approved(self, facts: Facts | None = None, **changes: Any) -> Request:
+        request = self.approve(self.in_review(facts, **changes))
         assert request.state == "approved"
         return request
 
