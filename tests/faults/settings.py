@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 
 from portal.settings import env
@@ -22,3 +23,6 @@ ROLEDESK_SWEEP_SECONDS = env.number("ROLEDESK_SWEEP_SECONDS", 0.3)
 ROLEDESK_VERIFY_PAUSE_SECONDS = env.number("ROLEDESK_VERIFY_PAUSE_SECONDS", 0.02)
 ROLEDESK_WRITES_PER_SECOND = env.number("ROLEDESK_WRITES_PER_SECOND", 1000)
 ROLEDESK_ENGINE_LIMITS = json.loads(env.text("ROLEDESK_ENGINE_LIMITS", "{}"))
+
+# A line for each event is a second witness in production; here it would hide the verdict.
+logging.getLogger("iamroles.audit.leaf").setLevel(logging.WARNING)

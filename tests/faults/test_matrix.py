@@ -1,4 +1,4 @@
-"""The fault matrix as a lane of `make test`: each kind at one call of each scenario. The whole is `make test-faults`."""
+"""The fault matrix as a test: each kind at one call of each scenario. The whole is `make test-faults`."""
 
 from __future__ import annotations
 
