@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 from django.conf import settings
@@ -55,4 +56,5 @@ def sealer(*, stdout: bool = False) -> Sealer:
     if key.verifier not in known:
         raise BadKey("the audit key is none of the verifier keys (ROLEDESK_AUDIT_VKEYS_FILE)")
     using = "sealer" if "sealer" in settings.DATABASES else "default"
-    return Sealer(origin=origin(), keys=[key], vkeys=known, publishers=publishers, using=using)
+    lag = timedelta(seconds=settings.ROLEDESK_SEAL_LAG_SECONDS)
+    return Sealer(origin=origin(), keys=[key], vkeys=known, publishers=publishers, using=using, lag=lag)

@@ -16,6 +16,7 @@ from django.db import connections, transaction
 from iamroles.audit import checkpoint, merkle
 from iamroles.audit.checkpoint import Checkpoint, SigningKey, VerifierKey
 from iamroles.audit.derive import contradiction
+from iamroles.audit.envelope import write_time
 from iamroles.audit.publish import NotPublished, Publisher
 from iamroles.audit.record import record_alone
 from iamroles.audit.values import Actor, Subject
@@ -24,6 +25,7 @@ from iamroles.models import AuditCheckpoint, AuditEvent, AuditLeaf, AuditPending
 SEALER: Final = Actor(type="system", id="sealer", name="The sealer", channel="tend")
 BATCH: Final = {"postgresql": 10_000, "sqlite": 500}
 _LOCK: Final = 0x524F4C4553  # any number, the same for every sealer
+_TRAIL: Final = Subject("audit", "trail", "audit trail")
 _REPEAT_ALARM: Final = timedelta(minutes=5)
 
 
@@ -53,7 +55,9 @@ class Sealer:
     vkeys: Sequence[VerifierKey]
     publishers: Sequence[Publisher]
     using: str = "default"
+    lag: timedelta = timedelta(seconds=30)
     checked: bool = False
+    late: bool = False
 
     def seal(self, *, at: datetime) -> Sealed:
         """Seals one batch, publishes the newest checkpoint and returns what was done.
@@ -61,13 +65,14 @@ class Sealer:
         Raises Halted, after recording `audit.halted`, when the trail contradicts itself or a published checkpoint.
         A publisher that fails is recorded as `publication.failed` and tried again by the next call.
         """
+        self._tell_lag(at)
         try:
             self._require_consistency()
             done = self._seal_batch(at)
         except _Busy:
             return Sealed(0, *_newest(self.using))
         except Halted as error:
-            self._alarm("audit.halted", Subject("audit", "trail", "audit trail"), {"reason": str(error)}, at)
+            self._alarm("audit.halted", _TRAIL, {"reason": str(error)}, at)
             raise
         self._publish(at)
         return done
@@ -80,6 +85,23 @@ class Sealer:
             done = self.seal(at=at)
             total += done.events
         return Sealed(total, done.size, done.note)
+
+    def _tell_lag(self, at: datetime) -> None:
+        """Records `audit.lagged` when an event waits longer than the lag limit, and `audit.recovered` afterwards."""
+        waiting = AuditPending.objects.using(self.using)
+        oldest = waiting.order_by("event_id").values_list("event__at", flat=True).first()
+        late = oldest is not None and at - oldest > self.lag
+        if late == self.late:
+            return
+        self.late = late
+        record_alone(
+            "audit.lagged" if late else "audit.recovered",
+            actor=SEALER,
+            subject=_TRAIL,
+            at=at,
+            outcome="failed" if late else "success",
+            data={"pending": waiting.count(), "oldest_at": write_time(oldest) if oldest else None},
+        )
 
     def _require_consistency(self) -> None:
         """Raises Halted unless stored and published checkpoints and, once per process, all leaves agree."""

@@ -32,6 +32,7 @@ def place(tmp_path: Path, settings: Any) -> Path:
     settings.ROLEDESK_AUDIT_KEY_FILE = str(tmp_path / "keys" / "audit.key")
     settings.ROLEDESK_AUDIT_VKEYS_FILE = str(tmp_path / "keys" / "audit.vkeys")
     settings.ROLEDESK_CHECKPOINT_DIR = str(tmp_path / "checkpoints")
+    settings.ROLEDESK_SEAL_LAG_SECONDS = 10**9  # the events have a fixed time, the command has the real one
     checkpoint.ensure_key(tmp_path / "keys" / "audit.key", ORIGIN)
     return tmp_path
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -77,6 +78,17 @@ class TestSeal:
 
     def test_does_nothing_when_nothing_waits(self, new_sealer: Callable[[], Sealer]) -> None:
         assert new_sealer().seal(at=NOON) == Sealed(0, 0, None)
+
+    def test_tells_when_it_was_late_and_when_it_has_caught_up(self, new_sealer: Callable[[], Sealer]) -> None:
+        sealer = new_sealer()
+        record_one(1)
+        for minutes in (5, 6, 7, 8):
+            sealer.seal(at=NOON + timedelta(minutes=minutes, seconds=2))
+        told = AuditEvent.objects.filter(action__startswith="audit.").order_by("pk")
+        assert [(event.action, event.outcome, json.loads(event.canon)["data"]) for event in told] == [
+            ("audit.lagged", "failed", {"pending": 1, "oldest_at": "2026-11-24T12:00:01.123456Z"}),
+            ("audit.recovered", "success", {"pending": 0, "oldest_at": None}),
+        ]
 
     def test_goes_on_after_a_publisher_failed(self, new_sealer: Callable[[], Sealer], tmp_path: Path) -> None:
         (tmp_path / "checkpoints").write_text("a file in the way of the directory")
