@@ -2,7 +2,7 @@
 
 from iamroles.blueprints.answers import FieldProblem, check
 from iamroles.blueprints.desired import Desired, build_desired
-from iamroles.blueprints.facts import AccountFacts, Facts, GrantFacts, RoleFacts
+from iamroles.blueprints.facts import AccountFacts, Facts, GrantFacts, InfrastructureFacts, PassingFacts, RoleFacts
 from iamroles.blueprints.state import PolicyState, RoleState, State
 
 __all__ = [
@@ -11,6 +11,8 @@ __all__ = [
     "Facts",
     "FieldProblem",
     "GrantFacts",
+    "InfrastructureFacts",
+    "PassingFacts",
     "PolicyState",
     "RoleFacts",
     "RoleState",

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from iamroles.blueprints.facts import AccountFacts, Facts, RoleFacts, passed_roles
+from iamroles.blueprints.facts import AccountFacts, Facts, GrantFacts, PassingFacts, passed_roles
 from iamroles.iam import arns, limits
 
 _LINES_AT_MOST = 60  # PassRole ARNs that surely fit a managed policy of 6,144 characters (AWS.md 2.4)
@@ -88,11 +88,22 @@ def _as(field: str, problems: Iterable[limits.Problem]) -> tuple[FieldProblem, .
 
 def check(facts: Facts) -> tuple[FieldProblem, ...]:
     """Returns every problem of the facts themselves; an empty tuple means that the documents can be made and sent."""
-    account = facts.account
     problems = [
         *_as("role_name", limits.check_placeholders(facts.role_name)),
         *_as("role_name", limits.check_role_name(facts.role_name)),
-        *_as("role_name", limits.check_protected(facts.role_name, account.role_path)),
+        *_as("role_name", limits.check_protected(facts.role_name, facts.account.role_path)),
+    ]
+    if isinstance(facts, PassingFacts):
+        problems += _check_passing(facts)
+    if not isinstance(facts, GrantFacts):
+        problems += _as("description", limits.check_role_description(facts.description))
+        problems += _as("tags", limits.check_tags(list(facts.tags.items())))
+    return tuple(dict.fromkeys(problems))
+
+
+def _check_passing(facts: PassingFacts) -> list[FieldProblem]:
+    account = facts.account
+    problems = [
         *_as("policy_name", limits.check_policy_name(facts.policy_name)),
         *_as("policy_description", limits.check_policy_description(facts.policy_description)),
     ]
@@ -107,14 +118,11 @@ def check(facts: Facts) -> tuple[FieldProblem, ...]:
                 f"{facts.role_name} is the role for CodeDeploy. Your tasks need their own role: name that one.",
             )
         )
-    if isinstance(facts, RoleFacts):
-        problems += _as("description", limits.check_role_description(facts.description))
-        problems += _as("tags", limits.check_tags(list(facts.tags.items())))
-    elif not passed_roles(facts):
+    if isinstance(facts, GrantFacts) and not passed_roles(facts):
         problems.append(
             FieldProblem("execution_roles", "EMPTY", "Name at least one role that CodeDeploy must be able to pass.")
         )
-    return tuple(dict.fromkeys(problems))
+    return problems
 
 
 def checked_reason(text: str) -> tuple[FieldProblem, ...]:

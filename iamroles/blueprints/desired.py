@@ -8,7 +8,7 @@ from typing import Any
 
 from iamroles import canonical
 from iamroles.blueprints import grants
-from iamroles.blueprints.facts import Facts, GrantFacts, RoleFacts, passed_roles
+from iamroles.blueprints.facts import Facts, GrantFacts, InfrastructureFacts, RoleFacts, passed_roles, service_of
 from iamroles.blueprints.state import PolicyState, RoleState
 from iamroles.iam import catalogue, trust
 
@@ -20,12 +20,14 @@ class Desired:
     """What is wanted. `role` is None when only attachments to an existing role are wanted.
 
     `attach` are the policy ARNs that the role must hold; `policies` are our own among them, with their documents.
+    `service` must be able to use the role; it follows from the kind and is no part of the digest.
     """
 
     role_arn: str
     role: RoleState | None
     attach: frozenset[str]
     policies: Mapping[str, PolicyState] = field(default_factory=dict)
+    service: str = trust.CODEDEPLOY
 
     def as_mapping(self) -> dict[str, Any]:
         """Returns the JSON-able form that the digest is made of."""
@@ -41,8 +43,10 @@ class Desired:
         return canonical.digest(self.as_mapping())
 
 
-def managed_policy(facts: RoleFacts) -> catalogue.ManagedPolicy:
+def managed_policy(facts: RoleFacts | InfrastructureFacts) -> catalogue.ManagedPolicy:
     """Returns the AWS managed policy that the facts choose."""
+    if isinstance(facts, InfrastructureFacts):
+        return catalogue.managed_policy(catalogue.ECS_INFRASTRUCTURE_LB, facts.account.partition)
     return catalogue.managed_policy(_MANAGED[facts.managed_policy], facts.account.partition)
 
 
@@ -50,6 +54,8 @@ def build_desired(facts: Facts) -> Desired:
     """Returns what is wanted for facts of any kind. Same facts, same bytes, in the web tier and in the worker."""
     if isinstance(facts, GrantFacts):
         return _build_grant(facts)
+    if isinstance(facts, InfrastructureFacts):
+        return _build_infrastructure(facts)
     return _build_role(facts)
 
 
@@ -72,6 +78,21 @@ def _build_role(facts: RoleFacts) -> Desired:
         attached=attach,
     )
     return Desired(role_arn=facts.role_arn, role=role, attach=attach, policies=policies)
+
+
+def _build_infrastructure(facts: InfrastructureFacts) -> Desired:
+    attach = frozenset({managed_policy(facts).arn})
+    role = RoleState(
+        arn=facts.role_arn,
+        name=facts.role_name,
+        path=facts.account.role_path,
+        trust=trust.infrastructure_trust(),
+        description=facts.description,
+        boundary=facts.account.boundary,
+        tags=dict(facts.tags),
+        attached=attach,
+    )
+    return Desired(role_arn=facts.role_arn, role=role, attach=attach, service=service_of(facts))
 
 
 def _build_grant(facts: GrantFacts) -> Desired:

@@ -7,15 +7,17 @@ same facts, so that the same answers always give the same documents.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 from iamroles import canonical
-from iamroles.iam import arns
+from iamroles.iam import arns, trust
 
 ROLE = "role"
 GRANT = "grant"
+INFRASTRUCTURE = "infrastructure"
 DEFAULT_ROLE_NAME = "ecsCodeDeployRole"  # the guide's name, seed step S7
+DEFAULT_INFRASTRUCTURE_ROLE = "ecsInfrastructureRoleForLoadBalancers"
 DEFAULT_EXECUTION_ROLE = "ecsTaskExecutionRole"
 
 ManagedChoice = Literal["limited", "full"]
@@ -80,11 +82,37 @@ class GrantFacts:
         return arns.role_arn(self.account.partition, self.account.number, self.role_name, self.account.role_path)
 
 
-Facts = RoleFacts | GrantFacts
+@dataclass(frozen=True)
+class InfrastructureFacts:
+    """The role with which Amazon ECS itself moves traffic in a blue/green deployment, as AWS documents it."""
+
+    account: AccountFacts
+    team: str
+    role_name: str = DEFAULT_INFRASTRUCTURE_ROLE
+    description: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    kind: Literal["infrastructure"] = "infrastructure"
+
+    @property
+    def role_arn(self) -> str:
+        """The role's ARN, at the account's role path."""
+        return arns.role_arn(self.account.partition, self.account.number, self.role_name, self.account.role_path)
+
+
+PassingFacts = RoleFacts | GrantFacts
+Facts = PassingFacts | InfrastructureFacts
+_KINDS: Mapping[str, type[Facts]] = {ROLE: RoleFacts, GRANT: GrantFacts, INFRASTRUCTURE: InfrastructureFacts}
+
+
+def service_of(facts: Facts) -> str:
+    """Returns the service that must be able to use the role."""
+    return trust.ECS if isinstance(facts, InfrastructureFacts) else trust.CODEDEPLOY
 
 
 def passed_roles(facts: Facts) -> tuple[str, ...]:
     """Returns the ARNs of every role that is to be passed, each once, in the order given."""
+    if isinstance(facts, InfrastructureFacts):
+        return ()
     return tuple(dict.fromkeys((*facts.execution_roles, *facts.task_roles)))
 
 
@@ -100,26 +128,22 @@ def default_policy_description(role_name: str) -> str:
 
 def write(facts: Facts) -> str:
     """Returns the canonical text that a revision stores."""
-    value = asdict(facts)
-    value["tags"] = dict(value.get("tags") or {})
-    for name in ("execution_roles", "task_roles"):
-        value[name] = list(value[name])
-    return canonical.dumps(value).decode()
+    value = {name: list(part) if isinstance(part, tuple) else part for name, part in asdict(facts).items()}
+    return canonical.dumps({**value, "tags": dict(value.get("tags") or {})}).decode()
 
 
 def read(text: str) -> Facts:
     """Returns the facts that `write` wrote. Raises ValueError for another kind or a missing part."""
     value: Any = canonical.loads(text)
     try:
-        kind = value.pop("kind")
-        value["account"] = AccountFacts(**value["account"])
-        for name in ("execution_roles", "task_roles"):
-            value[name] = tuple(value[name])
-        if kind == ROLE:
-            return RoleFacts(**value)
-        if kind == GRANT:
-            value.pop("tags", None)
-            return GrantFacts(**value)
+        kind = _KINDS.get(value["kind"])
+        if kind is None:
+            raise ValueError(f"There is no blueprint for the kind {value['kind']!r}.")
+        known = {one.name for one in fields(kind)}
+        parts: dict[str, Any] = {name: tuple(part) if isinstance(part, list) else part for name, part in value.items()}
+        if "tags" not in known:
+            del parts["tags"]
+        parts["account"] = AccountFacts(**parts["account"])
+        return kind(**parts)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"The stored facts cannot be read: {error}") from error
-    raise ValueError(f"There is no blueprint for the kind {kind!r}.")

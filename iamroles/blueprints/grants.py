@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from iamroles.blueprints.facts import Facts, passed_roles
+from iamroles.blueprints.facts import PassingFacts, passed_roles
 from iamroles.blueprints.state import PolicyState
 from iamroles.iam import arns, coverage, documents
 from iamroles.iam.documents import Document
@@ -43,12 +43,12 @@ def granted_roles(document: Document) -> tuple[str, ...] | None:
     return tuple(sorted(listed))
 
 
-def not_covered(facts: Facts, attached: Sequence[Document]) -> tuple[str, ...]:
+def not_covered(facts: PassingFacts, attached: Sequence[Document]) -> tuple[str, ...]:
     """Returns the ARNs of the passed roles that the attached documents do not already allow passing to ECS tasks."""
     return tuple(arn for arn in passed_roles(facts) if not coverage.covers_passrole(attached, arn, ECS_TASKS))
 
 
-def grant_policy(facts: Facts, role_arns: Iterable[str]) -> PolicyState:
+def grant_policy(facts: PassingFacts, role_arns: Iterable[str]) -> PolicyState:
     """Returns the wanted managed policy for these roles, at the account's policy path."""
     account = facts.account
     return PolicyState(

@@ -66,6 +66,7 @@ class Preview:
     digest: str
     findings: tuple[Finding, ...]
     risk: str
+    kind: str
     covered_already: tuple[str, ...] = ()
     terraform: str = ""
 
@@ -83,6 +84,11 @@ class Preview:
     def standard_findings(self) -> tuple[Finding, ...]:
         """What comes with AWS's Limited policy; pages fold it."""
         return tuple(finding for finding in self.findings if finding.standard)
+
+    @property
+    def standard_name(self) -> str:
+        """What those findings come with, in words."""
+        return wording.standard_name(self.kind)
 
     @property
     def approvals(self) -> int:
@@ -142,6 +148,7 @@ def _role_preview(facts: RoleFacts | InfrastructureFacts, desired: Desired) -> P
         digest=desired.digest(),
         findings=found,
         risk=risk.risk_of(found, production=facts.account.production),
+        kind=facts.kind,
         terraform=terraform.render(target.state),
     )
 
@@ -172,6 +179,7 @@ def _grant_preview(facts: GrantFacts, desired: Desired, managed: ManagedRole | N
         digest=desired.digest(),
         findings=found,
         risk=risk.risk_of(found, production=facts.account.production),
+        kind=facts.kind,
         covered_already=tuple(line.name for line in lines) if all(line.covered for line in lines) else (),
     )
 

@@ -1,7 +1,7 @@
 """Lays what is wanted over what is live: the target that AWS will read afterwards, and what is kept of others.
 
 Nothing that somebody else put there is removed. A trust policy that is proved narrower than ours and still lets
-CodeDeploy in stays as it is; either of the two managed policies counts as right (AWS.md part 1).
+its service in stays as it is; either of the two managed policies counts as right (AWS.md part 1).
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ from iamroles.blueprints.desired import Desired
 from iamroles.blueprints.grants import grant_document, granted_roles
 from iamroles.blueprints.state import PolicyState, RoleState, State
 from iamroles.iam import arns, catalogue, trust
-
-CODEDEPLOY = "codedeploy.amazonaws.com"
 
 
 @dataclass(frozen=True)
@@ -49,9 +47,9 @@ def _attach(live: frozenset[str], wanted: frozenset[str]) -> frozenset[str]:
     return live | wanted
 
 
-def _lay_role(live: RoleState, wanted: RoleState) -> tuple[RoleState, list[Kept], list[str]]:
+def _lay_role(live: RoleState, wanted: RoleState, service: str) -> tuple[RoleState, list[Kept], list[str]]:
     account = arns.parse_arn(live.arn).account
-    state = trust.trust_state(live.trust, wanted.trust, CODEDEPLOY, account)
+    state = trust.trust_state(live.trust, wanted.trust, service, account)
     kept = [Kept("trust", "narrower")] if state == "narrower" else []
     replaced = ["trust"] if state == "different" else []
     boundary = wanted.boundary or live.boundary
@@ -104,7 +102,7 @@ def lay_over(base: State, desired: Desired) -> Target:
     wanted_role = desired.role or replace(
         base.role, attached=desired.attach, tags={}, trust=base.role.trust, boundary=base.role.boundary
     )
-    role, kept, replaced = _lay_role(base.role, wanted_role)
+    role, kept, replaced = _lay_role(base.role, wanted_role, desired.service)
     kept += [Kept("attached", arn) for arn in sorted(base.role.attached - desired.attach)]
     kept += [Kept("inline", name) for name in sorted(base.role.inline)]
     return Target(State(base.role_arn, role, policies), tuple(kept), tuple(clashes), tuple(replaced))

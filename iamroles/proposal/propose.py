@@ -71,6 +71,7 @@ def propose(*, facts: Facts, base: State, context: Context, envelope: Envelope) 
     adopts = base.role is not None and not envelope.managed_here
     found = checks.check_proposal(
         account=facts.account,
+        service=desired.service,
         live=base.role,
         target=target.state.role,
         attached=_attached(target.state, base, context),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from iamroles.blueprints.facts import Facts, GrantFacts
+from iamroles.blueprints.facts import INFRASTRUCTURE, Facts, GrantFacts, InfrastructureFacts, service_of
 from iamroles.blueprints.grants import granted_roles
 from iamroles.blueprints.state import PolicyState, RoleState, State
-from iamroles.iam import arns, documents, wording
+from iamroles.iam import arns, catalogue, documents, wording
 from iamroles.proposal.lay_over import Target
 
 _LABELS = {
@@ -20,11 +20,18 @@ def policy_label(arn: str) -> str:
     return _LABELS.get(name, name)
 
 
+def standard_name(kind: str) -> str:
+    """Returns what the folded findings of a request of this kind come with."""
+    return "the infrastructure role as AWS documents it" if kind == INFRASTRUCTURE else "AWS’s Limited policy"
+
+
 def short_title(facts: Facts) -> str:
     """Returns the one-line name of a request before anybody has looked at AWS."""
     where = facts.account.name
     if isinstance(facts, GrantFacts):
         return f"PassRole grant for {facts.role_name} in {where}"
+    if isinstance(facts, InfrastructureFacts):
+        return f"Infrastructure role {facts.role_name} in {where}"
     return f"{'Full' if facts.managed_policy == 'full' else 'Limited'} role {facts.role_name} in {where}"
 
 
@@ -55,7 +62,7 @@ def change_sentences(facts: Facts, base: State, target: Target) -> tuple[str, ..
             sentences += _grant_change(base.policies.get(arn), policy, attached=arn in before)
     if base.role:
         sentences += _small_changes(base.role, role)
-    sentences += _kept(target)
+    sentences += _kept(target, catalogue.service_words(service_of(facts)))
     return tuple(sentences) or ("Changes nothing: AWS reads as asked.",)
 
 
@@ -90,11 +97,11 @@ def _small_changes(live: RoleState, wanted: RoleState) -> list[str]:
     return changes
 
 
-def _kept(target: Target) -> list[str]:
+def _kept(target: Target, service: str) -> list[str]:
     parts = [policy_label(kept.name) for kept in target.kept if kept.kind in ("attached", "inline")]
     sentences = [f"Keeps what others attached to the role: {_listed(parts)}."] if parts else []
     if any(kept.kind == "trust" for kept in target.kept):
-        sentences.append("Keeps the live trust policy: it is narrower than ours and still lets CodeDeploy in.")
+        sentences.append(f"Keeps the live trust policy: it is narrower than ours and still lets {service} in.")
     return sentences
 
 

@@ -17,8 +17,6 @@ from iamroles.iam.documents import Document
 from iamroles.iam.lint import LintFacts
 from iamroles.rules.findings import SEVERITIES, Finding
 
-CODEDEPLOY = "codedeploy.amazonaws.com"
-
 
 @dataclass(frozen=True)
 class Attached:
@@ -38,8 +36,13 @@ class Passed:
     granted: bool
 
 
-def standard_documents(account: AccountFacts) -> tuple[Document, ...]:
-    """Returns what a person accepted as normal in an AWS account: at first Limited with the hardened trust."""
+def standard_documents(account: AccountFacts, service: str = trust.CODEDEPLOY) -> tuple[Document, ...]:
+    """Returns what a person accepted as normal in an AWS account for a role of this service: at first Limited with
+    the hardened trust, and the infrastructure role as AWS documents it.
+    """
+    if service == trust.ECS:
+        policy = catalogue.managed_policy(catalogue.ECS_INFRASTRUCTURE_LB, account.partition)
+        return policy.document, trust.infrastructure_trust()
     limited = catalogue.managed_policy(catalogue.CODEDEPLOY_ECS_LIMITED, account.partition)
     return limited.document, trust.codedeploy_trust(account.number)
 
@@ -47,6 +50,7 @@ def standard_documents(account: AccountFacts) -> tuple[Document, ...]:
 def check_proposal(
     *,
     account: AccountFacts,
+    service: str = trust.CODEDEPLOY,
     live: RoleState | None,
     target: RoleState | None,
     attached: Sequence[Attached],
@@ -56,9 +60,9 @@ def check_proposal(
 ) -> tuple[Finding, ...]:
     """Returns the findings, worst first and in a fixed order."""
     found = [Finding("PL01", "forbidden", clash, "Change the request.", "in-aws", True) for clash in clashes]
-    standard = standard_documents(account)
+    standard = standard_documents(account, service)
     if target is not None:
-        found += _trust_findings(target.trust, account, standard)
+        found += _trust_findings(target.trust, account, service, standard)
         if "trust" in replaced and live is not None:
             found += _replaced_trust(live, target)
         if account.boundary and target.boundary != account.boundary:
@@ -82,21 +86,30 @@ def _principals(document: Document) -> frozenset[str]:
 
 @lru_cache(maxsize=256)
 def _lint(
-    document: Document, number: str, standard: tuple[Document, ...], rest: tuple[Document, ...]
+    document: Document,
+    number: str,
+    standard: tuple[Document, ...],
+    rest: tuple[Document, ...],
+    principals: tuple[str, ...],
 ) -> tuple[lint.Finding, ...]:
     """Looks at a document once: the same few documents come with nearly every request."""
-    trusts = document.kind == "trust"
     facts = LintFacts(
         standard=standard,
         rest=rest,
-        expected_trust=(CODEDEPLOY,) if trusts else (),
-        expected_grants={} if trusts else {"*": ECS_TASKS},
+        expected_trust=principals,
+        expected_grants={} if document.kind == "trust" else {"*": ECS_TASKS},
     )
     return lint.lint(document, document.kind, number, facts)
 
 
 def _linted(
-    document: Document, number: str, standard: tuple[Document, ...], place: str, rest: tuple[Document, ...] = ()
+    document: Document,
+    number: str,
+    standard: tuple[Document, ...],
+    place: str,
+    *,
+    rest: tuple[Document, ...] = (),
+    principals: tuple[str, ...] = (),
 ) -> list[Finding]:
     """Returns what `iam.lint` finds in a document, with the statement in the place."""
     return [
@@ -109,15 +122,17 @@ def _linted(
             f.will_not_work,
             f.standard,
         )
-        for f in _lint(document, number, standard, rest)
+        for f in _lint(document, number, standard, rest, principals)
     ]
 
 
-def _trust_findings(document: Document, account: AccountFacts, standard: tuple[Document, ...]) -> list[Finding]:
-    found = _linted(document, account.number, standard, "trust")
-    if not trust.lets_in(document, CODEDEPLOY, account.number):
-        message = "CodeDeploy could not use this role: the trust policy does not let it in."
-        found.append(Finding("TR10", "high", message, "Use the hardened trust policy.", "trust", True))
+def _trust_findings(
+    document: Document, account: AccountFacts, service: str, standard: tuple[Document, ...]
+) -> list[Finding]:
+    found = _linted(document, account.number, standard, "trust", principals=(service,))
+    if not trust.lets_in(document, service, account.number):
+        message = f"{catalogue.service_words(service)} could not use this role: the trust policy does not let it in."
+        found.append(Finding("TR10", "high", message, "Use the trust policy that a new role gets.", "trust", True))
     return found
 
 

@@ -16,15 +16,15 @@ from django.shortcuts import get_object_or_404
 from django.urls import reverse
 
 from iamroles import permissions
-from iamroles.blueprints.facts import GRANT, ROLE, GrantFacts
+from iamroles.blueprints.facts import GRANT, INFRASTRUCTURE, ROLE, GrantFacts
 from iamroles.iam.arns import ArnError
 from iamroles.iam.documents import DocumentError
 from iamroles.models import Request, User
 from iamroles.pages import drafts as pages
 from iamroles.pages import preview as preview_pages
-from iamroles.web.forms.requests import STARTING_ANSWERS, RequestForm
+from iamroles.web.forms.requests import FORMS, STARTING_ANSWERS, RequestForm
 
-_URLS = {ROLE: "role_request_new", GRANT: "grant_request_new"}
+_URLS = {ROLE: "role_request_new", GRANT: "grant_request_new", INFRASTRUCTURE: "infrastructure_request_new"}
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,8 @@ def starting_answers(request: HttpRequest, user: User, choices: pages.Choices, k
     account = choices.account(number)
     answers = {**STARTING_ANSWERS[kind], "team": team.slug if team else "", "account": number}
     if team and account:
-        answers["role_name"] = request.GET.get("role_name", "") or pages.free_role_name(account.row, team)
+        usual = FORMS[kind].default_role_name
+        answers["role_name"] = request.GET.get("role_name", "") or pages.free_role_name(account.row, team, usual)
     return answers
 
 
@@ -97,7 +98,7 @@ def name_answer_of(form: RequestForm) -> pages.NameAnswer | None:
     team = form.choices.team(str(cleaned.get("team", "")))
     if account is None or team is None or not cleaned.get("role_name"):
         return None
-    return pages.name_answer(account.row, team, str(cleaned["role_name"]))
+    return pages.name_answer(account.row, team, str(cleaned["role_name"]), form.default_role_name)
 
 
 def preview_context(form: RequestForm, tab: Tab, at: datetime) -> dict[str, Any]:

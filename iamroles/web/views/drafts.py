@@ -1,4 +1,4 @@
-"""Asking: the two forms with their live preview, check answers, and discarding a draft.
+"""Asking: the forms with their live preview, check answers, and discarding a draft.
 
 A draft is saved by the first preview or by going on, never by opening a form. Which draft a form belongs to is decided
 in `web.drafting`.
@@ -18,7 +18,7 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
-from iamroles.blueprints.facts import GRANT, ROLE
+from iamroles.blueprints.facts import GRANT, INFRASTRUCTURE, ROLE
 from iamroles.models import Request, User
 from iamroles.pages import drafts as pages
 from iamroles.pages import preview as preview_pages
@@ -40,7 +40,12 @@ from iamroles.workflow import draft as draft_verbs
 from iamroles.workflow import submit as submit_verbs
 from iamroles.workflow.verbs import Invalid, NotAllowed
 
-_TEMPLATES = {ROLE: "iamroles/role_form.html", GRANT: "iamroles/grant_form.html"}
+_TEMPLATES = {
+    ROLE: "iamroles/role_form.html",
+    GRANT: "iamroles/grant_form.html",
+    INFRASTRUCTURE: "iamroles/infrastructure_form.html",
+}
+_TITLES = {ROLE: "Role", GRANT: "PassRole grant for", INFRASTRUCTURE: "Infrastructure role"}
 
 
 def _form_page(
@@ -129,12 +134,11 @@ def _grant_not_needed(form: RequestForm) -> bool:
 def _save(request: HttpRequest, user: User, form: RequestForm, tab: Tab) -> Request:
     account = form.choices.account(str(form.cleaned_data.get("account", "")))
     role_name = form.cleaned_data.get("role_name") or "a role"
-    what = "PassRole grant for" if form.kind == GRANT else "Role"
     return draft_verbs.save(
         user=user,
         kind=form.kind,
         answers={**form.texts(), "tab": tab.name},
-        title=f"{what} {role_name}{f' in {account.row.name}' if account else ''}",
+        title=f"{_TITLES[form.kind]} {role_name}{f' in {account.row.name}' if account else ''}",
         actor=actor_of(request),
         at=datetime.now(UTC),
         request_id=tab.request.pk if tab.request else None,
@@ -154,6 +158,13 @@ def role_request_new(request: HttpRequest) -> HttpResponse:
 def grant_request_new(request: HttpRequest) -> HttpResponse:
     """The shorter form for PassRole grants of an existing role."""
     return _new(request, GRANT)
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def infrastructure_request_new(request: HttpRequest) -> HttpResponse:
+    """The form for the role with which Amazon ECS itself moves the traffic."""
+    return _new(request, INFRASTRUCTURE)
 
 
 @login_required

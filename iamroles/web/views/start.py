@@ -10,19 +10,6 @@ from django.views.decorators.http import require_safe
 ANSWERS = ("codedeploy", "ecs", "unknown")
 _REMEMBERED = "deployment_controller"
 
-# The trust of an ECS infrastructure role as AWS documents it ; shown, never applied here.
-INFRASTRUCTURE_TRUST = {
-    "Version": "2012-10-17",
-    "Statement": [
-        {
-            "Sid": "AllowAccessToECSForInfrastructureManagement",
-            "Effect": "Allow",
-            "Principal": {"Service": "ecs.amazonaws.com"},
-            "Action": "sts:AssumeRole",
-        }
-    ],
-}
-
 
 @login_required
 @require_safe
@@ -35,4 +22,4 @@ def request_start(request: HttpRequest) -> HttpResponse:
         answer = ""
     else:
         answer = request.session.get(_REMEMBERED, "")
-    return render(request, "iamroles/start.html", {"controller": answer, "infrastructure_trust": INFRASTRUCTURE_TRUST})
+    return render(request, "iamroles/start.html", {"controller": answer})
