@@ -10,13 +10,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from iamroles.iam import catalogue
 from iamroles.iam.boxes import ACTION, KEY, PRINCIPAL, RESOURCE, Box, Boxes, Test, box
 from iamroles.iam.boxing import FIRST, Boxing, Reading, domain
 from iamroles.iam.documents import Document
 from iamroles.iam.emptiness import DEFAULT, Budget, OutOfBudget
 from iamroles.iam.evaluate import Request, evaluate
 from iamroles.iam.guesses import guesses
-from iamroles.iam.patterns import literal
+from iamroles.iam.patterns import Builder, literal
 from iamroles.iam.regions import Region, regions_of
 from iamroles.iam.statements import variables
 
@@ -230,15 +231,34 @@ def _plausible(question: Question, piece: Box, boxes: Boxes, values: Mapping[str
                 return None
             context[dimension.removeprefix(KEY)] = found[0] if len(found) == 1 else found
     context.update(values)
-    action = boxes.value(piece.of(ACTION))
-    resource = boxes.value(piece.of(RESOURCE)) if RESOURCE in piece.tests else "*"
+    action = _known_action(piece, boxes)
+    resource = _likely_resource(piece, boxes, action) if RESOURCE in piece.tests else "*"
     principal = None
     if PRINCIPAL in piece.tests:
         kind, _, name = str(boxes.value(piece.of(PRINCIPAL))).partition(":")
         principal = (kind, name)
         if _delegated(question, principal):
             return None
-    return Request(str(action), str(resource), dict(sorted(context.items())), principal)
+    return Request(action, resource, dict(sorted(context.items())), principal)
+
+
+def _known_action(piece: Box, boxes: Boxes) -> str:
+    """An action of the piece, if possible one that a person knows, in its own spelling."""
+    known = catalogue.actions()
+    names = Test(ACTION, "word", positive=True, patterns=frozenset(map(literal, known)))
+    found = boxes.value(piece.of(ACTION) | {names}) or boxes.value(piece.of(ACTION))
+    return known[str(found)].name if found in known else str(found)
+
+
+def _likely_resource(piece: Box, boxes: Boxes, action: str) -> str:
+    """A resource of the piece, if possible an ARN of the action's own service."""
+    pattern = Builder().resource(f"arn:aws:{action.partition(':')[0]}:*:*:?*", "")
+    tests = piece.of(RESOURCE)
+    if pattern is not None:
+        likely = boxes.value(tests | {Test(RESOURCE, "word", positive=True, patterns=frozenset({pattern}))})
+        if likely:
+            return str(likely)
+    return str(boxes.value(tests))
 
 
 def _delegated(question: Question, principal: tuple[str, str]) -> bool:

@@ -56,10 +56,14 @@ _PROTECTED_NAMES = (
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One broken rule: its VA id (POLICY.md part 7) and a sentence that says what is wrong and what to do."""
+    """One broken rule: its VA id (POLICY.md part 7) and a sentence that says what is wrong and what to do.
+
+    `look_alike` marks a character that passes for another one: somebody may be meant to misread it.
+    """
 
     id: str
     message: str
+    look_alike: bool = False
 
 
 Problems = tuple[Problem, ...]
@@ -83,7 +87,9 @@ def _check_name(value: str, what: str, longest: int) -> Problems:
         problems.append(Problem("VA01", f"{what} can have {longest} characters. This one has {len(value)}."))
     strange = first_beyond(value, 0x7E)
     if strange:
-        problems.append(Problem("VA10", f"{what} holds {describe(strange)}{look_alike(strange)}. Type it again."))
+        alike = look_alike(strange)
+        text = f"{what} holds {describe(strange)}{alike}. Type it again."
+        problems.append(Problem("VA10", text, look_alike=bool(alike)))
     elif not _NAME.fullmatch(value):
         bad = next(sign for sign in value if not _NAME.fullmatch(sign))
         shown = "a space" if bad == " " else describe(bad)
@@ -208,7 +214,12 @@ def check_document_characters(document: Document) -> Problems:
     text = documents.minified(document)
     bad = dict.fromkeys(sign for sign in text if sign not in "\t\n\r" and not "\x20" <= sign <= "\xff")
     return tuple(
-        Problem("VA10", f"IAM does not take {describe(sign)}{look_alike(sign)} in a policy. Remove it.") for sign in bad
+        Problem(
+            "VA10",
+            f"IAM does not take {describe(sign)}{look_alike(sign)} in a policy. Remove it.",
+            look_alike=bool(look_alike(sign)),
+        )
+        for sign in bad
     )
 
 

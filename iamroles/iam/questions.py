@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from iamroles.iam import documents
+from iamroles.iam.arns import ArnError
 from iamroles.iam.checks.facts import LintFacts, kind_of
 from iamroles.iam.contain import contains
 from iamroles.iam.diff import diff
@@ -182,7 +183,10 @@ def _lint(question: Mapping[str, Any], budget: Budget, _: Clock) -> tuple[dict[s
         raise DocumentError("bad_request", "facts is an object.", "facts")
     told = None if facts is None else LintFacts.from_mapping(facts)
     document: Any = raw if isinstance(raw, str | Mapping) else "null"
-    findings = lint(document, kind, _account(question), told, budget=budget)
+    try:
+        findings = lint(document, kind, _account(question), told, budget=budget)
+    except ArnError as error:
+        raise DocumentError("bad_request", str(error), "facts") from error
     bad = any(one.severity in {"high", "forbidden"} or one.will_not_work for one in findings if not one.standard)
     return {"findings": [one.as_mapping() for one in findings]}, int(bad)
 

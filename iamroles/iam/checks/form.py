@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from iamroles.iam import catalogue, limits
-from iamroles.iam.checks.facts import Finding
+from iamroles.iam.checks.facts import Finding, Severity
 from iamroles.iam.checks.ground import Ground
 from iamroles.iam.limits import Problem
 from iamroles.iam.statements import VARIABLES_VERSION, Condition, Statement, ascii_lower, parts
@@ -43,7 +43,8 @@ def _values(ground: Ground) -> Iterator[Finding]:
         for text in (*statement.resources, *(name for _, name in statement.principals)):
             problems += limits.check_placeholders(text)
     for problem in dict.fromkeys(problems):
-        yield ground.finding(problem.id, "medium", None, problem.message, "Correct it.", will_not_work=True)
+        severity: Severity = "high" if problem.look_alike else "medium"
+        yield ground.finding(problem.id, severity, None, problem.message, "Correct it.", will_not_work=True)
 
 
 def _in_vain(ground: Ground, statement: Statement) -> Iterator[Finding]:

@@ -44,7 +44,7 @@ class TestAnswers:
     def test_contains(self) -> None:
         answer = {"id": 7, "verdict": "proved", "witness": None, "ms": 0.0, "reason": "", "regions": []}
         assert ask("contains", {"id": 7, "new": ALLOW, "reference": MORE}) == (answer, 0)
-        witness = {"action": "s3:getobject", "resource": "arn:aws:s3:::b", "context": {}}
+        witness = {"action": "s3:GetObject", "resource": "arn:aws:s3:::b", "context": {}}
         answer = {
             "id": 7,
             "verdict": "counterexample",
@@ -66,7 +66,7 @@ class TestAnswers:
         answer, code = ask("contains", {"id": 1, "new": TRUST, "reference": other})
         assert (answer["witness"], code) == (
             {
-                "action": "sts:assumerole",
+                "action": "sts:AssumeRole",
                 "resource": "*",
                 "context": {},
                 "principal": {"Service": "codedeploy.amazonaws.com"},

@@ -38,6 +38,7 @@ A = "111122223333"
                 Problem(
                     "VA10",
                     "Role name holds '\u0430', U+0430 (cyrillic small letter a), a Cyrillic letter that can look like a Latin one. Type it again.",
+                    look_alike=True,
                 ),
             ),
         ),
@@ -47,6 +48,7 @@ A = "111122223333"
                 Problem(
                     "VA10",
                     "Role name holds '\uff21', U+FF21 (fullwidth latin capital letter a), which looks like 'A'. Type it again.",
+                    look_alike=True,
                 ),
             ),
         ),

@@ -323,7 +323,7 @@ class TestForm:
                 [("DU08", "medium", True)],
             ),
             (identity(allow("sqs:Send", "arn:aws:sqs:a:<aws_account_id>:c")), [("VA09", "medium", True)]),
-            (identity(allow("sqs:Send", "arn:aws:sqs:a:b:\u0421")), [("VA10", "medium", True)]),
+            (identity(allow("sqs:Send", "arn:aws:sqs:a:b:\u0421")), [("VA10", "high", True)]),
         ],
     )
     def test_each_rule(self, document: Document, expected: list[tuple[str, str, bool]]) -> None:

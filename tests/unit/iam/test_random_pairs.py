@@ -90,6 +90,15 @@ def test_laws() -> None:
         assert not diff(a, a).changed
 
 
+def test_canonical_spelling_changes_no_decision() -> None:
+    for one, other, _, rng in pairs(13, 40, variables=True):
+        policies = [documents.parse(one), documents.parse(other)]
+        spelt = [documents.parse(documents.canonical(document)) for document in policies]
+        for call in rng.sample(oracle.calls(rng, KEYS, 1), 10):
+            request = as_request(call)
+            assert evaluate(policies, None, request).decision == evaluate(spelt, None, request).decision
+
+
 def test_diff_swaps_with_its_arguments() -> None:
     for one, other, _, _ in pairs(5, 40, variables=False):
         a, b = documents.parse(one), documents.parse(other)
