@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -211,6 +212,19 @@ class TestAwsAccounts:
             "roles /codedeploy/  policies /  boundary none\n"
         ) in out.getvalue()
         assert account.external_id not in out.getvalue()
+
+    def test_prints_the_portals_role_from_the_record(self, world: World) -> None:
+        out = StringIO()
+        call_command(
+            "aws_accounts", "template", world.account.number, "--hub=arn:aws:iam::999999999999:role/hub", stdout=out
+        )
+        role = json.loads(out.getvalue())["Resources"]["PortalRole"]["Properties"]
+        condition = role["AssumeRolePolicyDocument"]["Statement"][0]["Condition"]
+        assert condition["StringEquals"] == {"sts:ExternalId": world.account.external_id}
+        with pytest.raises(CommandError, match="There is no AWS account 000000000000"):
+            call_command("aws_accounts", "template", "000000000000", "--hub=arn:aws:iam::999999999999:role/hub")
+        with pytest.raises(CommandError, match="--hub"):
+            call_command("aws_accounts", "template", world.account.number, "--hub=arn:aws:iam::999999999999:root")
 
     @pytest.mark.parametrize("number", ["12345", "11112222333x", "111122223333"])
     def test_refuses_a_wrong_or_known_number(self, world: World, number: str) -> None:
