@@ -53,12 +53,12 @@ class TestGoing:
         with django_assert_max_num_queries(3):
             answer = client.get(found.group(1), headers={"HX-Request": "true"})
         assert (answer.status_code, answer.content) == (204, b"")
+        assert signed_in("eve").get(found.group(1)).status_code == 403
         run.steps.filter(position=2).update(state="ok")
         answer = client.get(found.group(1), headers={"HX-Request": "true"})
         page = text_of(answer)
         assert states(page) == ["ok", "ok", "planned", "planned"]
         assert "<html" not in page
-        assert signed_in("eve").get(found.group(1)).status_code == 403
 
     def test_says_when_the_worker_gives_no_sign(self, row: Request, signed_in: NewClient) -> None:
         run = world.run_of(row, 1)
