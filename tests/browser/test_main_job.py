@@ -290,3 +290,86 @@ def test_a_row_changed_by_sql_is_named(portal: Portal) -> None:
     assert (found.returncode, name in found.stdout) == (1, True), found.stdout
     again = portal.manage("audit", "verify")
     assert again.returncode == 0, again.stdout + again.stderr
+
+
+@pytest.mark.parametrize(
+    ("role", "words"),
+    [
+        ("ecsCodeDeployRole", "is configured right"),
+        ("ecsCodeDeployRole-legacy", "codedeploy.amazonaws.com"),
+        ("ecsCodeDeployRole-nowhere", "does not exist"),
+    ],
+)
+def test_checks_a_role_without_sending_anything(new_page: NewPage, role: str, words: str) -> None:
+    """Right, wrong and absent are told apart by a worker's look; no request comes of it."""
+    page = new_page("requester2")
+    page.goto("/requests/")
+    before = page.locator("main").inner_text()
+    page.goto("/inventory/check/")
+    fill(page, {"account": ORDERS_STAGING, "role_name": role})
+    page.locator("main form button[type=submit]").first.click()
+    page.wait_for_url(re.compile(r"/inventory/check/\d+/"))
+    expect(page.locator("main")).to_contain_text(words, timeout=10_000)
+    page.goto("/requests/")
+    assert page.locator("main").inner_text() == before
+
+
+def test_a_grant_for_an_existing_role_extends_nothing_else(portal: Portal, new_page: NewPage) -> None:
+    """The shorter form: one more role to be passed, by the policy of the CodeDeploy role."""
+    requester = new_page("requester")
+    requester.goto("/requests/new/passrole/")
+    fill(
+        requester,
+        {
+            "account": ORDERS_STAGING,
+            "role_name": "ecsCodeDeployRole",
+            "execution_roles": "",
+            "task_roles": "orders-api-task",
+            "reason": "The API's own task role, ORD-81",
+        },
+    )
+    requester.get_by_role("button", name="Check my answers").click()
+    requester.wait_for_url("**/check/")
+    requester.get_by_role("button", name="Send for approval").click()
+    requester.wait_for_url(re.compile(r"/requests/REQ-\d{6}/$"))
+    reference = reference_in(requester)
+    wait_for_status(requester, reference, "In review")
+    decide(new_page("approver"), reference, "approve")
+    wait_for_status(requester, reference, "Applied")
+    iam = portal.iam(ORDERS_STAGING)
+    attached = iam.list_attached_role_policies(RoleName="ecsCodeDeployRole")["AttachedPolicies"]
+    assert {policy["PolicyName"] for policy in attached} == {
+        "AWSCodeDeployRoleForECSLimited",
+        "ecsCodeDeployRole-PassRole",
+    }
+
+
+def test_bad_answers_are_named_and_kept(new_page: NewPage) -> None:
+    """Every wrong field has its sentence, at the field and in the summary; the other answers stay."""
+    page = new_page("requester")
+    page.goto("/requests/new/role/")
+    answers = {
+        "account": ORDERS_PROD,
+        "role_name": "r" * 65,
+        "task_roles": "arn:aws:iam::999988887777:role/x\narn:aws:iam::<aws_account_id>:role/y",
+        "tags": "Team=a\nteam=b",
+        "reason": "short",
+    }
+    fill(page, answers)
+    page.get_by_role("button", name="Check my answers").click()
+    page.wait_for_load_state()
+    main = page.locator("main")
+    for words in ("65", "999988887777", "aws_account_id", "at least 10 characters"):
+        expect(main).to_contain_text(words)
+    assert page.title().startswith("Error: ")
+    for name in ("role_name", "task_roles", "tags", "reason"):
+        assert page.locator(f"[name={name}]").first.input_value() == answers[name]
+
+
+def test_native_blue_green_is_told_about_the_other_role(new_page: NewPage) -> None:
+    """Who lets Amazon ECS itself control deployments does not get the CodeDeploy form."""
+    page = new_page("requester")
+    page.goto("/requests/new/")
+    page.get_by_text("Amazon ECS itself").first.click()
+    page.wait_for_load_state()
+    expect(page.locator("main")).to_contain_text("infrastructure role")
