@@ -48,7 +48,9 @@ def test_the_native_answer_says_that_another_role_is_needed(client: Client) -> N
     page = text_of(client.get("/requests/new/?controller=ecs"))
     assert "You do not need the CodeDeploy role" in page
     assert "AmazonECSInfrastructureRolePolicyForLoadBalancers" in page
-    assert "AllowAccessToECSForInfrastructureManagement" in page
+    native = page.split('id="native-title"')[1].split("</section>")[0]
+    assert 'href="/requests/new/infrastructure/"' in native
+    assert "/requests/new/role/" not in native
 
 
 def test_the_start_page_remembers_the_answer(client: Client) -> None:
