@@ -87,12 +87,16 @@ def _principals(document: Document) -> frozenset[str]:
 @lru_cache(maxsize=256)
 def _lint(
     document: Document,
+    given: str,
     number: str,
     standard: tuple[Document, ...],
     rest: tuple[Document, ...],
     principals: tuple[str, ...],
 ) -> tuple[lint.Finding, ...]:
-    """Looks at a document once: the same few documents come with nearly every request."""
+    """Looks at a document once: the same few documents come with nearly every request.
+
+    Documents are equal by meaning; `given` keeps those apart whose statements stand in another order.
+    """
     facts = LintFacts(
         standard=standard,
         rest=rest,
@@ -122,7 +126,7 @@ def _linted(
             f.will_not_work,
             f.standard,
         )
-        for f in _lint(document, number, standard, rest, principals)
+        for f in _lint(document, document.given, number, standard, rest, principals)
     ]
 
 
