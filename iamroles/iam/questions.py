@@ -176,7 +176,7 @@ def _asked_principal(raw: object) -> tuple[str, str] | None:
 def _lint(question: Mapping[str, Any], budget: Budget, _: Clock) -> tuple[dict[str, Any], int]:
     raw = _required(question, "document")
     kind = question.get("kind", "identity")
-    if not isinstance(kind, str) or kind not in {"identity", "trust"}:
+    if kind not in ("identity", "trust"):
         raise DocumentError("bad_request", "kind is identity or trust.", "kind")
     facts = question.get("facts")
     if facts is not None and not isinstance(facts, Mapping):
