@@ -135,7 +135,7 @@ class Applying:
         self.odd_looks = 0
         self._mark_in_place(remaining)
         if not remaining and same(observed, stored.target):
-            self._confirm(observed)
+            self._delete_or_confirm(observed)
             return
         self.equal_looks = 0
         strangers = explain.foreign_users(observed, stored)
@@ -155,10 +155,21 @@ class Applying:
             raise ends.conflict(self.proved.stored, odd, observed, "NotExplainable")
         self.tools.pause(self.tools.limits.verify_pause * self.odd_looks)
 
-    def _confirm(self, observed: State) -> None:
+    def _delete_or_confirm(self, observed: State) -> None:
+        """A planned deletion is sent once even where reads say that the thing is gone: reads lie about absence."""
+        deleting = [step for step in self.journal.steps if step.api in journal.DELETING]
+        unsent = next((step for step in deleting if step.state != journal.OK), None)
+        if unsent is None:
+            self._confirm(observed, doubtful=any(step.code for step in deleting))
+        elif not self._must_wait_for(unsent, observed):
+            self._write(unsent, ())
+
+    def _confirm(self, observed: State, *, doubtful: bool) -> None:
+        """Two equal looks in a row; five over half a minute where a deletion is known from reads alone."""
         self.equal_looks += 1
-        if self.equal_looks < 2:
-            self.tools.pause(self.tools.limits.verify_pause)
+        limits = self.tools.limits
+        if self.equal_looks < (limits.absent_looks if doubtful else 2):
+            self.tools.pause(limits.absent_pause if doubtful else limits.verify_pause)
             return
         finish.finish(self.journal, self.proved, observed)
         raise ends.Applied("applied")
@@ -186,8 +197,9 @@ class Applying:
             journal.looked_up(self.journal, step, "other")
 
     def _mark_in_place(self, remaining: tuple[Call, ...]) -> None:
-        """Planned parts whose effect is there already need no call of this run."""
-        there = [s for s in self.journal.steps if s.state == journal.PLANNED and not _remains(s, remaining)]
+        """Planned parts whose effect is there already need no call of this run. A deletion is never believed so."""
+        open_steps = [s for s in self.journal.steps if s.state in (journal.PLANNED, journal.FAILED)]
+        there = [s for s in open_steps if s.api not in journal.DELETING and not _remains(s, remaining)]
         if there:
             journal.in_place(self.journal, there)
 

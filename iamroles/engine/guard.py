@@ -34,15 +34,18 @@ class Paused(Exception):
     """An operator paused the AWS account."""
 
 
-def check(journal: Journal, aws_now: datetime, now: datetime, limits: Limits) -> None:
-    """Raises FencedOut, Paused, TooLate or Later; returns when exactly this call may be made now."""
+def check(journal: Journal, aws_now: datetime, now: datetime, limits: Limits, *, removes_only: bool = False) -> None:
+    """Raises FencedOut, Paused, TooLate or Later; returns when exactly this call may be made now.
+
+    `removes_only` is for plans that are proved to add nothing: a pause holds up additions alone (invariant 9).
+    """
     account = AwsAccount.objects.select_for_update().get(pk=journal.held.account.pk)
     lease.require_ours(journal.held)
     run = Run.objects.filter(pk=journal.run.pk, state=states.GOING, version=journal.run.version)
     request = Request.objects.filter(pk=journal.run.request_id, state=states.APPROVED)
     if not run.exists() or not request.exists():
         raise FencedOut(journal.held.fence)
-    if account.paused_at is not None:
+    if account.paused_at is not None and not removes_only:
         raise Paused
     if (journal.held.hard_until - aws_now).total_seconds() < limits.send_over:
         raise TooLate

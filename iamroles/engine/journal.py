@@ -26,6 +26,7 @@ from iamroles.transitions import move_run
 
 NONCE = "portal:nonce"
 CREATING = ("CreateRole", "CreatePolicy")
+DELETING = ("DeleteRole", "DeletePolicy")
 PLANNED, INTENT, OK, FAILED, UNKNOWN = "planned", "intent", "ok", "failed", "unknown"
 
 

@@ -35,6 +35,8 @@ class Limits:
     not_shown: float = 600
     backoff_from: float = 1
     backoff_to: float = 300
+    absent_pause: float = 7.5
+    absent_looks: int = 5
     looks: int = 6
     tries: int = 12
     deaths: int = 3

@@ -99,7 +99,8 @@ class Writing:
             try:
                 with transaction.atomic():
                     now = tools.now()
-                    guard.check(self.journal, self.reading.aws_now(), now, tools.limits)
+                    removes_only = bool(self.proved.stored.body.get("removes_only"))
+                    guard.check(self.journal, self.reading.aws_now(), now, tools.limits, removes_only=removes_only)
                     journal.intend(self.journal, step, dict(sent.arguments), now)
             except guard.Later as later:
                 tools.pause(later.seconds)
@@ -118,6 +119,9 @@ class Writing:
             journal.fail(self.journal, step, error, unknown=False)
             raise NameTaken(step, error) from error
         journal.fail(self.journal, step, error, unknown=error.kind == "unknown")
+        if error.code == "NoSuchEntity" and step.api in journal.DELETING:
+            journal.looked_up(self.journal, step, "done")
+            return
         if error.kind == "retry":
             raise Waits(error.code, tools.backoff(self.journal.run.tries), counts=True) from error
         if error.kind == "blocked":

@@ -52,7 +52,7 @@ MUTANTS = [
     Mutant(
         "no guard",
         "iamroles/engine/writing.py",
-        "guard.check(self.journal, self.reading.aws_now(), now, tools.limits)",
+        "guard.check(self.journal, self.reading.aws_now(), now, tools.limits, removes_only=removes_only)",
         "pass",
         f"{ENGINE}test_apply.py::TestPause::test_a_paused_account_waits",
     ),
@@ -80,7 +80,7 @@ MUTANTS = [
     Mutant(
         "one confirming read",
         "iamroles/engine/apply.py",
-        "if self.equal_looks < 2:",
+        "if self.equal_looks < (limits.absent_looks if doubtful else 2):",
         "if self.equal_looks < 1:",
         f"{ENGINE}test_looks.py::TestConfirming::test_one_look_that_reads_as_approved_is_not_enough",
     ),
@@ -91,8 +91,15 @@ MUTANTS = [
         "            self._write(step, remaining)\n"
         "            if not remaining[1:]:\n"
         "                self.equal_looks = 1\n"
-        "                self._confirm(observed)\n",
+        "                self._confirm(observed, doubtful=False)\n",
         f"{ENGINE}test_looks.py::TestConfirming::test_an_own_success_that_is_not_shown_yet_is_waited_for",
+    ),
+    Mutant(
+        "absence believed from reads",
+        "iamroles/engine/apply.py",
+        "        unsent = next((step for step in deleting if step.state != journal.OK), None)\n",
+        "        unsent = None\n",
+        f"{ENGINE}test_removal.py::test_a_role_that_reads_as_gone_is_deleted_all_the_same",
     ),
     Mutant(
         "repeat instead of waiting",
