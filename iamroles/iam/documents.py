@@ -14,7 +14,7 @@ from typing import Any, Literal
 from urllib.parse import unquote
 
 from iamroles.iam import _reading
-from iamroles.iam.json_text import DocumentError, check_value, minify, read_text
+from iamroles.iam.json_text import CHARACTERS, DocumentError, check_value, minify, read_text
 from iamroles.iam.statements import Statement, ascii_lower
 
 Kind = Literal["identity", "trust"]
@@ -72,9 +72,11 @@ def parse(text_or_mapping: str | bytes | Mapping[str, Any], kind: Kind = "identi
     value = _value_of(text_or_mapping)
     if not isinstance(value, Mapping):
         raise DocumentError("bad_document", "A policy document is a JSON object.")
+    given = minify(value)
+    if len(given) > CHARACTERS:
+        raise DocumentError("too_large", f"A document can have {CHARACTERS:,} characters. This one has {len(given):,}.")
     version = _reading.read_version(value)
     statements = _reading.read_statements(value, kind)
-    given = minify(value)
     text = json.dumps(
         _canonical_value(value, version, statements), ensure_ascii=False, sort_keys=True, separators=(",", ":")
     )

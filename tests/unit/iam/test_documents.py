@@ -145,6 +145,7 @@ _DEEP = '{"Statement":' + "[" * 1000 + "]" * 1000 + "}"
         ('{"Version":"2012-10-17","Version":"2008-10-17"}', "identity", "duplicate_key", "Version"),
         (_DEEP, "identity", "too_deep", "character 24"),
         (" " * 131_073, "identity", "too_large", ""),
+        (identity(Resource="arn:aws:s3:::" + "a" * 131_072), "identity", "too_large", ""),
         ("[]", "identity", "bad_document", ""),
         ({"Version": "2011-01-01", "Statement": []}, "identity", "bad_document", "Version"),
         ({"Statement": []}, "identity", "bad_document", "Statement"),
