@@ -2,7 +2,15 @@
 
 from iamroles.blueprints.answers import FieldProblem, check
 from iamroles.blueprints.desired import Desired, build_desired
-from iamroles.blueprints.facts import AccountFacts, Facts, GrantFacts, InfrastructureFacts, PassingFacts, RoleFacts
+from iamroles.blueprints.facts import (
+    AccountFacts,
+    Facts,
+    GrantFacts,
+    InfrastructureFacts,
+    PassingFacts,
+    RemovalFacts,
+    RoleFacts,
+)
 from iamroles.blueprints.state import PolicyState, RoleState, State
 
 __all__ = [
@@ -14,6 +22,7 @@ __all__ = [
     "InfrastructureFacts",
     "PassingFacts",
     "PolicyState",
+    "RemovalFacts",
     "RoleFacts",
     "RoleState",
     "State",

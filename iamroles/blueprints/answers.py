@@ -9,7 +9,15 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from iamroles.blueprints.facts import AccountFacts, Facts, GrantFacts, PassingFacts, passed_roles
+from iamroles.blueprints.facts import (
+    AccountFacts,
+    Facts,
+    GrantFacts,
+    InfrastructureFacts,
+    PassingFacts,
+    RoleFacts,
+    passed_roles,
+)
 from iamroles.iam import arns, limits
 
 _LINES_AT_MOST = 60  # PassRole ARNs that surely fit a managed policy of 6,144 characters (AWS.md 2.4)
@@ -95,7 +103,7 @@ def check(facts: Facts) -> tuple[FieldProblem, ...]:
     ]
     if isinstance(facts, PassingFacts):
         problems += _check_passing(facts)
-    if not isinstance(facts, GrantFacts):
+    if isinstance(facts, RoleFacts | InfrastructureFacts):
         problems += _as("description", limits.check_role_description(facts.description))
         problems += _as("tags", limits.check_tags(list(facts.tags.items())))
     return tuple(dict.fromkeys(problems))

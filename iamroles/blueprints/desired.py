@@ -8,7 +8,15 @@ from typing import Any
 
 from iamroles import canonical
 from iamroles.blueprints import grants
-from iamroles.blueprints.facts import Facts, GrantFacts, InfrastructureFacts, RoleFacts, passed_roles, service_of
+from iamroles.blueprints.facts import (
+    Facts,
+    GrantFacts,
+    InfrastructureFacts,
+    RemovalFacts,
+    RoleFacts,
+    passed_roles,
+    service_of,
+)
 from iamroles.blueprints.state import PolicyState, RoleState
 from iamroles.iam import catalogue, trust
 
@@ -20,7 +28,8 @@ class Desired:
     """What is wanted. `role` is None when only attachments to an existing role are wanted.
 
     `attach` are the policy ARNs that the role must hold; `policies` are our own among them, with their documents.
-    `service` must be able to use the role; it follows from the kind and is no part of the digest.
+    `service` must be able to use the role; it follows from the kind and is no part of the digest. A removal wants
+    nothing: `removes` are the policy ARNs that go, and `removes_role` says whether the role goes too.
     """
 
     role_arn: str
@@ -28,10 +37,19 @@ class Desired:
     attach: frozenset[str]
     policies: Mapping[str, PolicyState] = field(default_factory=dict)
     service: str = trust.CODEDEPLOY
+    removes: frozenset[str] = frozenset()
+    removes_role: bool = False
+
+    @property
+    def removal(self) -> bool:
+        """True when something is to go and nothing to come."""
+        return self.removes_role or bool(self.removes)
 
     def as_mapping(self) -> dict[str, Any]:
         """Returns the JSON-able form that the digest is made of."""
+        going = {"removes": sorted(self.removes), "removes_role": self.removes_role} if self.removal else {}
         return {
+            **going,
             "role_arn": self.role_arn,
             "role": self.role.as_mapping() if self.role else None,
             "attach": sorted(self.attach),
@@ -56,6 +74,14 @@ def build_desired(facts: Facts) -> Desired:
         return _build_grant(facts)
     if isinstance(facts, InfrastructureFacts):
         return _build_infrastructure(facts)
+    if isinstance(facts, RemovalFacts):
+        return Desired(
+            role_arn=facts.role_arn,
+            role=None,
+            attach=frozenset(),
+            removes=frozenset(facts.policies),
+            removes_role=facts.whole,
+        )
     return _build_role(facts)
 
 

@@ -16,6 +16,7 @@ from iamroles.iam import arns, trust
 ROLE = "role"
 GRANT = "grant"
 INFRASTRUCTURE = "infrastructure"
+REMOVAL = "removal"
 DEFAULT_ROLE_NAME = "ecsCodeDeployRole"  # the guide's name, seed step S7
 DEFAULT_INFRASTRUCTURE_ROLE = "ecsInfrastructureRoleForLoadBalancers"
 DEFAULT_EXECUTION_ROLE = "ecsTaskExecutionRole"
@@ -99,9 +100,30 @@ class InfrastructureFacts:
         return arns.role_arn(self.account.partition, self.account.number, self.role_name, self.account.role_path)
 
 
+@dataclass(frozen=True)
+class RemovalFacts:
+    """Rights that are no longer needed. `role_arn` and `policies` (ARNs) are as the inventory knows them.
+
+    With `whole` the role goes and these policies with it; without, the policies alone go and the role stays.
+    """
+
+    account: AccountFacts
+    team: str
+    role_name: str
+    role_arn: str
+    policies: tuple[str, ...] = ()
+    whole: bool = True
+    kind: Literal["removal"] = "removal"
+
+
 PassingFacts = RoleFacts | GrantFacts
-Facts = PassingFacts | InfrastructureFacts
-_KINDS: Mapping[str, type[Facts]] = {ROLE: RoleFacts, GRANT: GrantFacts, INFRASTRUCTURE: InfrastructureFacts}
+Facts = PassingFacts | InfrastructureFacts | RemovalFacts
+_KINDS: Mapping[str, type[Facts]] = {
+    ROLE: RoleFacts,
+    GRANT: GrantFacts,
+    INFRASTRUCTURE: InfrastructureFacts,
+    REMOVAL: RemovalFacts,
+}
 
 
 def service_of(facts: Facts) -> str:
@@ -111,7 +133,7 @@ def service_of(facts: Facts) -> str:
 
 def passed_roles(facts: Facts) -> tuple[str, ...]:
     """Returns the ARNs of every role that is to be passed, each once, in the order given."""
-    if isinstance(facts, InfrastructureFacts):
+    if not isinstance(facts, PassingFacts):
         return ()
     return tuple(dict.fromkeys((*facts.execution_roles, *facts.task_roles)))
 

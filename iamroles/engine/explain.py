@@ -54,8 +54,11 @@ def fit(observed: State, stored: Stored) -> State:
 
     A cost tool's tag stops nothing, nor does our own nonce.
     """
-    if observed.role is None or stored.target.role is None:
+    if observed.role is None:
         return observed
+    if stored.target.role is None:  # a removal names no tag: whatever they are, they go with the role
+        tags = stored.base.role.tags if stored.base.role else {}
+        return replace(observed, role=replace(observed.role, tags=tags))
     target = stored.target.role.tags
     base = stored.base.role.tags if stored.base.role else {}
     desired = (stored.body["desired"]["role"] or {}).get("tags", {})

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 
@@ -12,7 +14,8 @@ from iamroles.blueprints.state import RoleState, State
 from iamroles.engine import lease
 from iamroles.engine.journal import Journal, number_of
 from iamroles.engine.proof import Proved
-from iamroles.models import ManagedRole, Request
+from iamroles.engine.tools import Tools
+from iamroles.models import AwsAccount, ManagedRole, Request
 from iamroles.transitions import move_request, move_run
 
 
@@ -42,20 +45,43 @@ def finish(journal: Journal, proved: Proved, observed: State) -> None:
         lease.release(journal.held)
 
 
+def forget(account: AwsAccount | None, base: State, reference: str, tools: Tools) -> None:
+    """Takes a role that AWS no longer has out of the inventory. Inside the caller's transaction."""
+    name = base.role_arn.rsplit("/", 1)[-1]
+    for row in ManagedRole.objects.filter(account=account, name_folded=name.lower()):
+        audit.record(
+            "inventory.released",
+            actor=tools.actor,
+            subject=Subject("role", row.arn, name),
+            at=tools.now(),
+            request=reference,
+            data={"resource": row.arn, "document_digest": canonical.digest(canonical.loads(row.desired))},
+        )
+        row.delete()
+
+
+def _desired(before: ManagedRole | None, target: State) -> str:
+    """The target with the policies that earlier requests gave the role and that it still holds, as last written."""
+    stored: Any = canonical.loads(before.desired) if before else None
+    earlier = State.from_mapping(stored).policies if stored else {}
+    attached = target.role.attached if target.role else frozenset()
+    kept = {arn: policy for arn, policy in earlier.items() if policy and arn in attached}
+    own = {arn: policy for arn, policy in target.policies.items() if policy}
+    return canonical.dumps(replace(target, policies={**kept, **own}).as_mapping()).decode()
+
+
 def _remember(journal: Journal, request: Request, proved: Proved, role: RoleState | None, now: datetime) -> None:
-    rows = ManagedRole.objects.filter(account=request.account)
     if role is None:
-        name = proved.stored.base.role_arn.rsplit("/", 1)[-1]
-        rows.filter(name_folded=name.lower()).delete()
+        forget(request.account, proved.stored.base, request.reference, journal.tools)
         return
     if request.account is None or request.team is None or role.role_id is None:
         raise ValueError(f"{request.reference} was applied without AWS account, team or RoleId.")
-    desired = canonical.dumps(proved.stored.target.as_mapping()).decode()
+    before = ManagedRole.objects.filter(account=request.account, role_id=role.role_id).first()
     values = {
         "team": request.team,
         "arn": role.arn,
         "role_id": role.role_id,
-        "desired": desired,
+        "desired": _desired(before, proved.stored.target),
         "request": request,
         "verified_at": now,
     }

@@ -16,6 +16,7 @@ from iamroles.aws.gateway import AwsError, WrongAccount
 from iamroles.blueprints import facts as facts_module
 from iamroles.blueprints.facts import Facts
 from iamroles.blueprints.state import State
+from iamroles.engine import finish
 from iamroles.engine.look import look_for
 from iamroles.engine.tools import Tools
 from iamroles.models import ManagedRole, Proposal, Request, Revision
@@ -144,6 +145,8 @@ def _store(request: Request, seen: Seen, tools: Tools) -> str:
                 "target_digest": canonical.digest(seen.made.target.state.as_mapping()),
             }
             event, verb = "request.found_right", "find_right"
+            if seen.made.target.state.role is None:
+                finish.forget(request.account, seen.base, request.reference, tools)
             fields["outcome"] = "already_right"
         else:
             event, verb, data = "revision.proposed", "propose", proposed_data(seen, revision.number)

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
-from iamroles.blueprints.facts import DEFAULT_ROLE_NAME, AccountFacts
+from iamroles import canonical
+from iamroles.blueprints.facts import DEFAULT_ROLE_NAME, REMOVAL, AccountFacts
 from iamroles.models import AwsAccount, ManagedRole, Request, Team, User
 from iamroles.rules import states
 
@@ -31,12 +32,28 @@ class AccountChoice:
 
 
 @dataclass(frozen=True)
+class Removable:
+    """A role that is managed for a team, with the policies (ARNs) that this portal made for it."""
+
+    team: str
+    account: str
+    account_name: str
+    name: str
+    arn: str
+    policies: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Choices:
-    """The person's teams and their AWS accounts. `allowed` maps a team's slug to account numbers."""
+    """The person's teams and their AWS accounts. `allowed` maps a team's slug to account numbers.
+
+    `removable` is filled for the removal form alone.
+    """
 
     teams: tuple[Team, ...]
     accounts: tuple[AccountChoice, ...]
     allowed: Mapping[str, frozenset[str]]
+    removable: tuple[Removable, ...] = ()
 
     def team(self, slug: str) -> Team | None:
         """Returns the team of this slug if the person belongs to it."""
@@ -60,8 +77,8 @@ def account_facts(row: AwsAccount) -> AccountFacts:
     )
 
 
-def choices_for(user: User) -> Choices:
-    """Returns what the person may choose from, in three queries."""
+def choices_for(user: User, kind: str = "") -> Choices:
+    """Returns what the person may choose from, in three queries; for a removal in one more."""
     teams = tuple(Team.objects.filter(members=user).prefetch_related("accounts__owner"))
     rows = {row.number: row for team in teams for row in team.accounts.all()}
     ordered = sorted(rows.values(), key=lambda row: (row.environment, row.name))
@@ -69,7 +86,19 @@ def choices_for(user: User) -> Choices:
         teams=teams,
         accounts=tuple(AccountChoice(row, account_facts(row)) for row in ordered),
         allowed={team.slug: frozenset(row.number for row in team.accounts.all()) for team in teams},
+        removable=_removable(teams) if kind == REMOVAL else (),
     )
+
+
+def _removable(teams: tuple[Team, ...]) -> tuple[Removable, ...]:
+    rows = ManagedRole.objects.filter(team__in=teams).select_related("account", "team")
+    found = []
+    for row in rows.order_by("account__name", "name_folded"):
+        stored: Any = canonical.loads(row.desired)
+        own = tuple(arn for arn, policy in sorted(stored["policies"].items()) if policy)
+        name = row.arn.rsplit("/", 1)[-1]
+        found.append(Removable(row.team.slug, row.account.number, row.account.name, name, row.arn, own))
+    return tuple(found)
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ from iamroles.iam.documents import Document
 from iamroles.pages import comparison
 from iamroles.pages.comparison import Difference
 
-Mark = Literal["new", "changed", "same", "kept"]
-MARK_WORDS = {"new": "New", "changed": "Changed", "same": "As it is", "kept": "Kept"}
-MARK_TONES = {"new": "ok", "changed": "warn", "same": "neutral", "kept": "info"}
+Mark = Literal["new", "changed", "same", "kept", "gone"]
+MARK_WORDS = {"new": "New", "changed": "Changed", "same": "As it is", "kept": "Kept", "gone": "Removed"}
+MARK_TONES = {"new": "ok", "changed": "warn", "same": "neutral", "kept": "info", "gone": "bad"}
 
 
 @dataclass(frozen=True)
@@ -116,3 +116,10 @@ def exhibit(
         difference=comparison.compare(documents.pretty(before), text) if before and mark == "changed" else None,
         open=mark in ("new", "changed"),
     )
+
+
+def gone(*, anchor: str, title: str, before: Document, note: str = "", arn: str = "") -> Exhibit:
+    """Returns a document that will not be there any more, with each of its sentences taken away."""
+    sentences = tuple(Sentence(s.text, "−", s.anchor) for s in statement_sentences(before, anchor))
+    text = documents.pretty(before)
+    return Exhibit(anchor=anchor, title=title, mark="gone", words=Words(sentences), text=text, note=note, arn=arn)

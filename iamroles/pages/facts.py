@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from iamroles.blueprints import facts as blueprint_facts
 from iamroles.blueprints.desired import managed_policy
-from iamroles.blueprints.facts import Facts, GrantFacts, InfrastructureFacts, PassingFacts
+from iamroles.blueprints.facts import Facts, InfrastructureFacts, PassingFacts, RemovalFacts, RoleFacts
 from iamroles.iam import arns
 from iamroles.proposal.wording import policy_label
 
@@ -36,7 +36,10 @@ def facts_of(text: str) -> tuple[Fact, ...]:
             Fact("PassRole policy", (facts.policy_name,), mono=True),
             Fact("Its description", (facts.policy_description,)),
         ]
-    if not isinstance(facts, GrantFacts):
+    if isinstance(facts, RemovalFacts):
+        goes = ("The whole role",) if facts.whole else ()
+        shown.append(Fact("Goes", (*goes, *(arn.rsplit("/", 1)[-1] for arn in facts.policies))))
+    if isinstance(facts, RoleFacts | InfrastructureFacts):
         shown += [
             Fact("Permissions boundary", (facts.account.boundary or "",), mono=True),
             Fact("Role description", (facts.description,)),
@@ -46,7 +49,7 @@ def facts_of(text: str) -> tuple[Fact, ...]:
 
 
 def _permissions(facts: Facts) -> list[Fact]:
-    if isinstance(facts, GrantFacts):
+    if not isinstance(facts, RoleFacts | InfrastructureFacts):
         return []
     if isinstance(facts, InfrastructureFacts):
         trust = "Amazon ECS, as AWS documents it"

@@ -6,8 +6,8 @@ is left to the worker, never guessed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from iamroles import canonical
@@ -16,6 +16,7 @@ from iamroles.blueprints import (
     GrantFacts,
     InfrastructureFacts,
     PassingFacts,
+    RemovalFacts,
     RoleFacts,
     State,
     build_desired,
@@ -27,7 +28,7 @@ from iamroles.blueprints.facts import Facts
 from iamroles.iam import arns, catalogue, coverage
 from iamroles.iam.documents import Document
 from iamroles.models import ManagedRole
-from iamroles.proposal import lay_over, wording
+from iamroles.proposal import lay_over, removal, wording
 from iamroles.rules import approval, checks, risk
 from iamroles.rules.findings import Finding
 
@@ -97,13 +98,23 @@ class Preview:
         return sum(requirement.count for requirement in wanted)
 
 
-def attached_documents(managed: ManagedRole | None) -> tuple[Document, ...]:
-    """Returns the documents that a role of the inventory held after its last apply, as far as they are known."""
+def inventory_state(managed: ManagedRole | None) -> State | None:
+    """Returns what a role of the inventory read like after its last apply."""
     if managed is None:
-        return ()
+        return None
     stored: Any = canonical.loads(managed.desired)
-    state = State.from_mapping(stored)
-    own = [policy.document for policy in state.policies.values() if policy]
+    return State.from_mapping(stored)
+
+
+def attached_documents(managed: ManagedRole | None, *, without: Container[str] = ()) -> tuple[Document, ...]:
+    """Returns the documents that a role of the inventory held after its last apply, as far as they are known.
+
+    `without` leaves own policies out, by ARN.
+    """
+    state = inventory_state(managed)
+    if managed is None or state is None:
+        return ()
+    own = [policy.document for arn, policy in state.policies.items() if policy and arn not in without]
     attached = state.role.attached if state.role else frozenset()
     partition = arns.parse_arn(managed.arn).partition
     known = {
@@ -121,6 +132,8 @@ def preview_of(facts: Facts, *, managed: ManagedRole | None = None) -> Preview:
     desired = build_desired(facts)
     if isinstance(facts, GrantFacts):
         return _grant_preview(facts, desired, managed)
+    if isinstance(facts, RemovalFacts):
+        return _removal_preview(facts, desired, managed)
     return _role_preview(facts, desired)
 
 
@@ -184,6 +197,29 @@ def _grant_preview(facts: GrantFacts, desired: Desired, managed: ManagedRole | N
     )
 
 
+def _removal_preview(facts: RemovalFacts, desired: Desired, managed: ManagedRole | None) -> Preview:
+    """By the inventory alone: what others did to the role since, a worker sees."""
+    known = inventory_state(managed)
+    base = State(facts.role_arn, known.role if known else None, known.policies if known else {})
+    going = {arn: policy for arn, policy in base.policies.items() if arn in desired.removes}
+    base = replace(base, policies=going)
+    target = lay_over.lay_over(base, desired)
+    remaining = () if facts.whole else attached_documents(managed, without=desired.removes)
+    found = removal.findings(facts, base, target, remaining)
+    return Preview(
+        title=wording.short_title(facts),
+        sentences=removal.sentences(facts, base, target),
+        lines=(),
+        trust=base.role.trust if base.role and facts.whole else None,
+        policies=tuple(PolicyPart(p.name, p.arn, p.document, is_new=False) for p in going.values() if p),
+        boundary=None,
+        digest=desired.digest(),
+        findings=found,
+        risk=risk.risk_of(found, production=facts.account.production),
+        kind=facts.kind,
+    )
+
+
 def _listed(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
@@ -227,6 +263,10 @@ def checked_answers(facts: Facts, team: str, reason: str) -> tuple[CheckedAnswer
     ]
     if isinstance(facts, InfrastructureFacts):
         return (*rows, CheckedAnswer("Reason and ticket", (reason,), "id_reason"), *_role_settings(facts))
+    if isinstance(facts, RemovalFacts):
+        goes = ("The whole role",) if facts.whole else ()
+        what = CheckedAnswer("What goes", (*goes, *facts.policies), "id_policy_name", mono=not facts.whole)
+        return (*rows, what, CheckedAnswer("Reason and ticket", (reason,), "id_reason"))
     rows += [
         CheckedAnswer("Task execution roles", facts.execution_roles, "id_execution_roles", mono=True),
         CheckedAnswer("Task roles", facts.task_roles, "id_task_roles", mono=True),

@@ -34,6 +34,7 @@ KIND_WORDS: Final = {
     "role": "CodeDeploy service role",
     "grant": "PassRole grant",
     "infrastructure": "ECS infrastructure role",
+    "removal": "Removal",
 }
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from iamroles.blueprints.state import PolicyState, RoleState
 from iamroles.iam import arns, catalogue, documents
 from iamroles.models import Proposal
+from iamroles.pages import exhibits
 from iamroles.pages.exhibits import (
     MARK_TONES,
     MARK_WORDS,
@@ -71,8 +72,9 @@ class Section:
 
 
 def sections_of(stored: Stored, proposal: Proposal) -> tuple[Section, ...]:
-    """Returns Trust, Permissions, Grants, Tags/boundary/name and In AWS now, in this order."""
+    """Returns what goes, Trust, Permissions, Grants, Tags/boundary/name and In AWS now, in this order."""
     made = (
+        _going(stored),
         _trust(stored),
         _permissions(stored),
         _grants(stored),
@@ -99,6 +101,41 @@ def anchor_for(place: str, sections: Sequence[Section]) -> str:
 def _section(anchor: str, number: int, title: str, summary: str, exhibits: Sequence[Exhibit], **more: Any) -> Section:
     anchors = {e.anchor for e in exhibits} | {s.anchor for e in exhibits for s in e.words.sentences if s.anchor}
     return Section(anchor, number, title, summary, tuple(exhibits), anchors=frozenset(anchors), **more)
+
+
+def _going(stored: Stored) -> Section | None:
+    """What a removal takes away: documents with their words, and the attachments of policies that stay in AWS."""
+    base, target = stored.base, stored.target
+    if base.role is None and not any(base.policies.values()):
+        return None
+    shown: list[Exhibit] = []
+    rows: list[Property] = []
+    if base.role is not None and target.role is None:
+        shown.append(exhibits.gone(anchor="going-trust", title="Trust policy", before=base.role.trust))
+        shown += [
+            exhibits.gone(anchor=f"inline-{slug(name)}", title=f"Inline policy {name}", before=document)
+            for name, document in sorted(base.role.inline.items())
+        ]
+        others = sorted(base.role.attached - base.policies.keys())
+        rows += [Property("Detached, stays in AWS", "", policy_label(arn), "gone") for arn in others]
+    for arn, policy in sorted(base.policies.items()):
+        if policy is not None and target.policies.get(arn) is None:
+            shown.append(
+                exhibits.gone(
+                    anchor=f"grant-{slug(policy.name)}", title=f"Policy {policy.name}", before=policy.document, arn=arn
+                )
+            )
+        elif policy is not None and _detached(arn, stored):
+            rows.append(Property("Detached, others use it too", "", policy.name, "gone"))
+    if not shown and not rows:
+        return None
+    summary = "The role and what is listed here." if target.role is None else "What is listed here; the role stays."
+    return _section("going", 1, "What goes", summary, shown, properties=tuple(rows))
+
+
+def _detached(arn: str, stored: Stored) -> bool:
+    before, after = stored.base.role, stored.target.role
+    return before is not None and arn in before.attached and (after is None or arn not in after.attached)
 
 
 def _trust(stored: Stored) -> Section | None:
@@ -263,7 +300,7 @@ def _mark(new: bool, before: str, after: str) -> Mark:
 def _live(stored: Stored, proposal: Proposal) -> Section:
     role = stored.base.role
     if role is None:
-        return _section("in-aws", 5, "In AWS now", "The role does not exist yet.", [])
+        return _section("in-aws", 5, "In AWS now", "There is no such role.", [])
     rows = [
         Property("Role ARN", "", role.arn, "same"),
         Property("RoleId", "", role.role_id or "", "same"),

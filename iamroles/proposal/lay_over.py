@@ -16,7 +16,7 @@ from iamroles.iam import arns, catalogue, trust
 
 @dataclass(frozen=True)
 class Kept:
-    """One part of the base that the request did not ask for and that stays. `kind`: attached, inline, tag, trust."""
+    """One part of the base that stays though nobody asked for it. `kind`: attached, inline, policy, tag, trust."""
 
     kind: str
     name: str
@@ -83,8 +83,28 @@ def _lay_policy(live: PolicyState | None, wanted: PolicyState, role_arn: str) ->
     return replace(live, document=grant_document((*listed, *asked)), default_version=None)
 
 
+def _take_away(base: State, desired: Desired) -> Target:
+    """A policy that somebody else uses too is detached and stays; what others attached to a role goes with the role."""
+    policies: dict[str, PolicyState | None] = {}
+    kept: list[Kept] = []
+    for arn in sorted(desired.removes):
+        live = base.policies.get(arn)
+        shared = live is not None and bool(live.users - {desired.role_arn})
+        policies[arn] = live if shared else None
+        kept += [Kept("policy", arn)] if shared else []
+    if base.role is None or desired.removes_role:
+        return Target(State(base.role_arn, None, policies), tuple(kept))
+    role = replace(base.role, attached=base.role.attached - desired.removes)
+    kept += [Kept("attached", arn) for arn in sorted(role.attached)]
+    kept += [Kept("inline", name) for name in sorted(role.inline)]
+    kept += [Kept("tag", key) for key in sorted(role.tags)]
+    return Target(State(base.role_arn, role, policies), tuple(kept))
+
+
 def lay_over(base: State, desired: Desired) -> Target:
     """Returns the target for a base and what is wanted. Pure: the same values give the same target."""
+    if desired.removal:
+        return _take_away(base, desired)
     policies: dict[str, PolicyState | None] = {}
     clashes: list[str] = []
     for arn, wanted in desired.policies.items():

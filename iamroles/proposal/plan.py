@@ -32,7 +32,7 @@ def calls_between(observed: State, target: State) -> tuple[Call, ...]:
         Call("AttachRolePolicy", target.role.arn, {"RoleName": target.role.name, "PolicyArn": arn})
         for arn in sorted(target.role.attached - live_attached)
     ]
-    return tuple(calls)
+    return (*calls, *_unmake_policies(observed, target))
 
 
 def _create_role(role: RoleState) -> Call:

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from iamroles import canonical
 from iamroles.blueprints import grants
 from iamroles.blueprints.desired import Desired, build_desired
-from iamroles.blueprints.facts import Facts, passed_roles
+from iamroles.blueprints.facts import Facts, RemovalFacts, passed_roles
 from iamroles.blueprints.state import State
-from iamroles.proposal import wording
+from iamroles.proposal import removal, wording
 from iamroles.proposal.calls import Call
 from iamroles.proposal.context import Context
 from iamroles.proposal.lay_over import Kept, Target, lay_over
@@ -67,27 +67,22 @@ def propose(*, facts: Facts, base: State, context: Context, envelope: Envelope) 
     """Returns the proposal for these facts over this base. Raises `DocumentError` for facts that were not checked."""
     desired = build_desired(facts)
     target = lay_over(base, desired)
+    if isinstance(facts, RemovalFacts) and base.role is not None and not envelope.managed_here:
+        target = replace(target, clashes=(removal.not_ours(facts),))
     plan = calls_between(base, target.state) if not target.clashes else ()
-    adopts = base.role is not None and not envelope.managed_here
-    found = checks.check_proposal(
-        account=facts.account,
-        service=desired.service,
-        live=base.role,
-        target=target.state.role,
-        attached=_attached(target.state, base, context),
-        passed=_passed(desired, facts, context),
-        clashes=target.clashes,
-        replaced=target.replaced,
-    )
+    adopts = base.role is not None and not envelope.managed_here and not desired.removal
+    found = _findings(facts, desired, base, target, context)
     rated = risk.risk_of(found, production=facts.account.production)
+    only_removes = removal.adds_nothing(plan, base, context)
     body = {
+        **({"removes_only": True} if only_removes else {}),
         "schema": SCHEMA,
         "request": envelope.request,
         "revision": envelope.revision,
         "requester": envelope.requester,
         "account": facts.account.number,
         "partition": facts.account.partition,
-        "resources": sorted({desired.role_arn, *desired.policies}),
+        "resources": sorted({desired.role_arn, *desired.policies, *desired.removes}),
         "role_id": base.role.role_id if base.role else None,
         "adopts": adopts,
         "base": base.as_mapping(),
@@ -114,10 +109,32 @@ def propose(*, facts: Facts, base: State, context: Context, envelope: Envelope) 
         adopts=adopts,
         already_right=not plan and not adopts and not target.clashes,
         title=wording.title(facts, base, adopts=adopts),
-        sentences=wording.change_sentences(facts, base, target),
+        sentences=_sentences(facts, base, target),
         requirements=approval.requirements_for(
             risk=rated, adopts=adopts, owner_group=envelope.owner_group, rules=dict(envelope.rules)
         ),
+    )
+
+
+def _sentences(facts: Facts, base: State, target: Target) -> tuple[str, ...]:
+    if isinstance(facts, RemovalFacts):
+        return removal.sentences(facts, base, target)
+    return wording.change_sentences(facts, base, target)
+
+
+def _findings(facts: Facts, desired: Desired, base: State, target: Target, context: Context) -> tuple[Finding, ...]:
+    attached = _attached(target.state, base, context)
+    if isinstance(facts, RemovalFacts):
+        return removal.findings(facts, base, target, [policy.document for policy in attached])
+    return checks.check_proposal(
+        account=facts.account,
+        service=desired.service,
+        live=base.role,
+        target=target.state.role,
+        attached=attached,
+        passed=_passed(desired, facts, context),
+        clashes=target.clashes,
+        replaced=target.replaced,
     )
 
 
@@ -174,4 +191,4 @@ def read(text: str) -> Stored:
 def resources(facts: Facts) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
     """Returns what the worker must look at: the role's ARN, our policies' ARNs, the passed roles' ARNs."""
     desired = build_desired(facts)
-    return desired.role_arn, tuple(sorted(desired.policies)), passed_roles(facts)
+    return desired.role_arn, tuple(sorted({*desired.policies, *desired.removes})), passed_roles(facts)

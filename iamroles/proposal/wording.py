@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from iamroles.blueprints.facts import INFRASTRUCTURE, Facts, GrantFacts, InfrastructureFacts, service_of
+from collections.abc import Sequence
+
+from iamroles.blueprints.facts import (
+    INFRASTRUCTURE,
+    Facts,
+    GrantFacts,
+    InfrastructureFacts,
+    RemovalFacts,
+    RoleFacts,
+    service_of,
+)
 from iamroles.blueprints.grants import granted_roles
 from iamroles.blueprints.state import PolicyState, RoleState, State
 from iamroles.iam import arns, catalogue, documents, wording
@@ -30,6 +40,9 @@ def short_title(facts: Facts) -> str:
     where = facts.account.name
     if isinstance(facts, GrantFacts):
         return f"PassRole grant for {facts.role_name} in {where}"
+    if isinstance(facts, RemovalFacts):
+        names = [arn.rsplit("/", 1)[-1] for arn in facts.policies]
+        return f"Remove {'role ' if facts.whole else f'{listed(names)} of '}{facts.role_name} in {where}"
     if isinstance(facts, InfrastructureFacts):
         return f"Infrastructure role {facts.role_name} in {where}"
     return f"{'Full' if facts.managed_policy == 'full' else 'Limited'} role {facts.role_name} in {where}"
@@ -37,7 +50,7 @@ def short_title(facts: Facts) -> str:
 
 def title(facts: Facts, base: State, *, adopts: bool) -> str:
     """Returns the one-line name of a request once the base is known."""
-    if base.role is None or isinstance(facts, GrantFacts):
+    if base.role is None or not isinstance(facts, RoleFacts | InfrastructureFacts):
         return short_title(facts)
     return f"{'Adopt' if adopts else 'Repair'} role {facts.role_name} in {facts.account.name}"
 
@@ -81,9 +94,7 @@ def _grant_change(live: PolicyState | None, wanted: PolicyState, *, attached: bo
     names = [arns.role_name_of(arn) for arn in granted_roles(wanted.document) or () if arn not in before]
     if not names:
         return []
-    sentence = (
-        f"CodeDeploy can now hand {_listed(names)} to ECS tasks (ecs-tasks.amazonaws.com) and to no other service"
-    )
+    sentence = f"CodeDeploy can now hand {listed(names)} to ECS tasks (ecs-tasks.amazonaws.com) and to no other service"
     return [f"{sentence}, by the policy {wanted.name}."]
 
 
@@ -99,13 +110,14 @@ def _small_changes(live: RoleState, wanted: RoleState) -> list[str]:
 
 def _kept(target: Target, service: str) -> list[str]:
     parts = [policy_label(kept.name) for kept in target.kept if kept.kind in ("attached", "inline")]
-    sentences = [f"Keeps what others attached to the role: {_listed(parts)}."] if parts else []
+    sentences = [f"Keeps what others attached to the role: {listed(parts)}."] if parts else []
     if any(kept.kind == "trust" for kept in target.kept):
         sentences.append(f"Keeps the live trust policy: it is narrower than ours and still lets {service} in.")
     return sentences
 
 
-def _listed(names: list[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """Returns the names as people list them: "a, b and c"."""
     if len(names) < 2:
         return "".join(names)
     return f"{', '.join(names[:-1])} and {names[-1]}"

@@ -16,7 +16,7 @@ from django.shortcuts import get_object_or_404
 from django.urls import reverse
 
 from iamroles import permissions
-from iamroles.blueprints.facts import GRANT, INFRASTRUCTURE, ROLE, GrantFacts
+from iamroles.blueprints.facts import GRANT, INFRASTRUCTURE, REMOVAL, ROLE, GrantFacts
 from iamroles.iam.arns import ArnError
 from iamroles.iam.documents import DocumentError
 from iamroles.models import Request, User
@@ -24,7 +24,12 @@ from iamroles.pages import drafts as pages
 from iamroles.pages import preview as preview_pages
 from iamroles.web.forms.requests import FORMS, STARTING_ANSWERS, RequestForm
 
-_URLS = {ROLE: "role_request_new", GRANT: "grant_request_new", INFRASTRUCTURE: "infrastructure_request_new"}
+_URLS = {
+    ROLE: "role_request_new",
+    GRANT: "grant_request_new",
+    INFRASTRUCTURE: "infrastructure_request_new",
+    REMOVAL: "removal_request_new",
+}
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from iamroles import canonical, doorbell, permissions
 from iamroles.audit import Actor
 from iamroles.blueprints import answers, build_desired
 from iamroles.blueprints import facts as facts_module
-from iamroles.blueprints.facts import AccountFacts, Facts
-from iamroles.models import AwsAccount, Request, Revision, Team, User
+from iamroles.blueprints.facts import AccountFacts, Facts, RemovalFacts
+from iamroles.models import AwsAccount, ManagedRole, Request, Revision, Team, User
 from iamroles.proposal import wording
 from iamroles.transitions import move_request, void_decisions
 from iamroles.workflow.verbs import Invalid, NotAllowed, lock, require, verb
@@ -28,6 +28,13 @@ def account_facts(account: AwsAccount) -> AccountFacts:
     )
 
 
+def _require_managed(facts: RemovalFacts, team: Team | None, account: AwsAccount) -> None:
+    """Only what the inventory holds for the team can be removed. Raises Invalid."""
+    rows = ManagedRole.objects.filter(account=account, team=team, arn=facts.role_arn)
+    if not rows.filter(name_folded=facts.role_name.lower()).exists():
+        raise Invalid(f"{facts.role_name} in {account.name} is not managed for your team.", "role_name")
+
+
 @verb("submit")
 def submit(*, request_id: int, user: User, facts: Facts, reason: str, actor: Actor, at: datetime) -> Request:
     """Makes the next revision from facts and moves the request to submitted.
@@ -42,6 +49,8 @@ def submit(*, request_id: int, user: User, facts: Facts, reason: str, actor: Act
     require(permissions.may_request(user, team, account))
     if account is None or facts.account != account_facts(account):
         raise NotAllowed("The AWS account's record changed while you typed. Open the form again.", "account_changed")
+    if isinstance(facts, RemovalFacts):
+        _require_managed(facts, team, account)
     problems = (*answers.check(facts), *answers.checked_reason(reason))
     if problems:
         raise Invalid(problems[0].message, problems[0].field, problems[0].id)

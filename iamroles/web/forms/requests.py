@@ -18,16 +18,18 @@ from iamroles.blueprints.facts import (
     DEFAULT_ROLE_NAME,
     GRANT,
     INFRASTRUCTURE,
+    REMOVAL,
     ROLE,
     AccountFacts,
     Facts,
     GrantFacts,
     InfrastructureFacts,
+    RemovalFacts,
     RoleFacts,
     default_policy_description,
     default_policy_name,
 )
-from iamroles.pages.drafts import Choices
+from iamroles.pages.drafts import Choices, Removable
 
 _NEEDED = ("team", "account", "role_name", "reason")
 _PLACEHOLDER_ACCOUNT = AccountFacts(number="000000000000", name="this AWS account")
@@ -283,11 +285,75 @@ class InfrastructureForm(RequestForm):
         return facts, list(problems)
 
 
-FORMS: Mapping[str, type[RequestForm]] = {ROLE: RoleForm, GRANT: GrantForm, INFRASTRUCTURE: InfrastructureForm}
+class RemovalForm(RequestForm):
+    """Taking away a role of the team, or one PassRole policy of it; the role's name is typed once more."""
+
+    kind = REMOVAL
+    default_role_name = ""
+    field_order = ("team", "account", "role_name", "policy_name", "confirm", "reason")
+
+    role_name = forms.CharField(label="Role", required=False, widget=forms.Select)
+    policy_name = forms.CharField(label="What goes", required=False, widget=forms.Select)
+    confirm = forms.CharField(
+        label="Type the role's name",
+        required=False,
+        widget=_name(),
+        help_text="So that nobody takes away the wrong role.",
+    )
+
+    def _fill_selects(self) -> None:
+        super()._fill_selects()
+        self.fields["confirm"].needed = True  # type: ignore[attr-defined]
+        roles: dict[str, list[tuple[str, str]]] = {}
+        policies: dict[str, list[tuple[str, str]]] = {}
+        for one in self.choices.removable:
+            roles.setdefault(one.account_name, []).append((one.name, one.name))
+            names = [arn.rsplit("/", 1)[-1] for arn in one.policies]
+            policies.setdefault(f"Only a policy of {one.name}", []).extend((name, name) for name in names)
+        self.fields["role_name"].widget.choices = [("", "Choose a role"), *roles.items()]
+        kept = [(group, list(dict.fromkeys(listed))) for group, listed in policies.items() if listed]
+        self.fields["policy_name"].widget.choices = [("", "The whole role"), *kept]
+
+    def _chosen(self, account: AccountFacts) -> Removable | None:
+        wanted = (self._text("team"), account.number, self._text("role_name").lower())
+        rows = self.choices.removable
+        return next((one for one in rows if (one.team, one.account, one.name.lower()) == wanted), None)
+
+    def _read(self, account: AccountFacts) -> tuple[Facts, list[FieldProblem]]:
+        role = self._chosen(account)
+        name, policy = self._text("role_name"), self._text("policy_name")
+        if role is None:
+            where = f"{name} is not managed for your team in {account.name}." if name else ""
+            facts = RemovalFacts(account=account, team=self._text("team"), role_name=name or "none", role_arn="")
+            return facts, [FieldProblem("role_name", "RM00", f"{where} Choose one of the roles listed.".strip())]
+        chosen = tuple(arn for arn in role.policies if policy in ("", arn.rsplit("/", 1)[-1]))
+        facts = RemovalFacts(
+            account=account,
+            team=self._text("team"),
+            role_name=role.name,
+            role_arn=role.arn,
+            policies=chosen,
+            whole=not policy,
+        )
+        problems = []
+        if policy and not chosen:
+            problems.append(FieldProblem("policy_name", "RM00", f"{policy} is no policy of {role.name}."))
+        if self.with_reason and self._text("confirm") != role.name:
+            problems.append(FieldProblem("confirm", "RM00", f"Type the role's name exactly: {role.name}."))
+        return facts, problems
+
+
+FORMS: Mapping[str, type[RequestForm]] = {
+    ROLE: RoleForm,
+    GRANT: GrantForm,
+    INFRASTRUCTURE: InfrastructureForm,
+    REMOVAL: RemovalForm,
+}
 STARTING_ANSWERS: Mapping[str, Mapping[str, str]] = {
     ROLE: {"managed_policy": "limited", "execution_roles": DEFAULT_EXECUTION_ROLE},
     GRANT: {},
     INFRASTRUCTURE: {},
+    REMOVAL: {},
 }
 
 

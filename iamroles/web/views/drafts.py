@@ -18,7 +18,7 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
-from iamroles.blueprints.facts import GRANT, INFRASTRUCTURE, ROLE
+from iamroles.blueprints.facts import GRANT, INFRASTRUCTURE, REMOVAL, ROLE
 from iamroles.models import Request, User
 from iamroles.pages import drafts as pages
 from iamroles.pages import preview as preview_pages
@@ -44,8 +44,9 @@ _TEMPLATES = {
     ROLE: "iamroles/role_form.html",
     GRANT: "iamroles/grant_form.html",
     INFRASTRUCTURE: "iamroles/infrastructure_form.html",
+    REMOVAL: "iamroles/removal_form.html",
 }
-_TITLES = {ROLE: "Role", GRANT: "PassRole grant for", INFRASTRUCTURE: "Infrastructure role"}
+_TITLES = {ROLE: "Role", GRANT: "PassRole grant for", INFRASTRUCTURE: "Infrastructure role", REMOVAL: "Removal of"}
 
 
 def _form_page(
@@ -66,7 +67,7 @@ def _form_page(
 
 def _new(request: HttpRequest, kind: str) -> HttpResponse:
     user = user_of(request)
-    choices = pages.choices_for(user)
+    choices = pages.choices_for(user, kind)
     if request.method == "POST":
         return _send_form(request, user, kind, choices)
     reference = request.GET.get("draft", "")
@@ -168,6 +169,13 @@ def infrastructure_request_new(request: HttpRequest) -> HttpResponse:
 
 
 @login_required
+@require_http_methods(["GET", "POST"])
+def removal_request_new(request: HttpRequest) -> HttpResponse:
+    """The form for taking away a role of the team, or one of its PassRole policies."""
+    return _new(request, REMOVAL)
+
+
+@login_required
 @require_POST
 def request_preview(request: HttpRequest) -> HttpResponse:
     """Saves the draft and answers the preview: a fragment for htmx, else the form's page at the draft's address."""
@@ -175,7 +183,7 @@ def request_preview(request: HttpRequest) -> HttpResponse:
     kind = request.POST.get("kind", ROLE)
     if kind not in FORMS:
         raise Http404
-    form = FORMS[kind](request.POST, choices=pages.choices_for(user), with_reason=False)
+    form = FORMS[kind](request.POST, choices=pages.choices_for(user, kind), with_reason=False)
     form.is_valid()
     tab = posted_tab(request, user)
     is_new = tab.request is None
@@ -198,7 +206,7 @@ def request_preview(request: HttpRequest) -> HttpResponse:
 
 def _checked_form(row: Request, user: User) -> RequestForm:
     """Returns the form of a request's stored answers, validated."""
-    form = FORMS[row.kind](row.answers, choices=pages.choices_for(user))
+    form = FORMS[row.kind](row.answers, choices=pages.choices_for(user, row.kind))
     form.is_valid()
     return form
 

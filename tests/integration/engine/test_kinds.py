@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from iamroles.blueprints import InfrastructureFacts
+from dataclasses import replace
+from typing import Any
+
+from iamroles import canonical
+from iamroles.blueprints import GrantFacts, InfrastructureFacts, RemovalFacts, RoleState
+from iamroles.engine import observe
 from iamroles.iam import catalogue, documents, trust
-from iamroles.models import ManagedRole
+from iamroles.models import AwsAccount, ManagedRole
 from iamroles.workflow.submit import account_facts
-from tests.integration.engine.world import World
+from tests.integration.engine.world import POLICY, ROLE, TASK, World
+
+LIMITED = "arn:aws:iam::aws:policy/AWSCodeDeployRoleForECSLimited"
 
 
 class TestInfrastructureRole:
@@ -20,11 +27,71 @@ class TestInfrastructureRole:
         assert ManagedRole.objects.get().arn == role.arn
 
     def test_asked_for_again_it_is_right_already(self, world: World) -> None:
-        from iamroles.engine import observe
-
         facts = InfrastructureFacts(account=account_facts(world.account), team="orders")
         world.apply(world.approved(facts))
         again = world.submitted(facts)
         observe.observe(request_id=again.pk, tools=world.tools())
         again.refresh_from_db()
         assert (again.state, again.outcome) == ("closed", "already_right")
+
+
+class TestRemoval:
+    def removal(self, world: World, **changes: Any) -> RemovalFacts:
+        assert world.apply(world.approved()) == "applied"
+        world.aws.sent.clear()
+        facts = RemovalFacts(
+            account=account_facts(world.account),
+            team="orders",
+            role_name="ecsCodeDeployRole",
+            role_arn=ROLE,
+            policies=(POLICY,),
+        )
+        return replace(facts, **changes)
+
+    def test_of_one_policy_leaves_the_role_and_the_inventory_knows(self, world: World) -> None:
+        request = world.approved(self.removal(world, whole=False))
+        assert world.apply(request) == "applied"
+        assert world.sent() == ["DetachRolePolicy", "DeletePolicy"]
+        assert POLICY not in world.aws.policies
+        assert world.aws.roles["ecscodedeployrole"].attached == {LIMITED}
+        stored: Any = canonical.loads(ManagedRole.objects.get().desired)
+        assert (stored["policies"], stored["role"]["attached"]) == ({}, [LIMITED])
+
+    def test_a_pause_stops_additions_and_not_proved_removals(self, world: World) -> None:
+        request = world.approved(self.removal(world))
+        more = world.approved(role_name="another", policy_name="another-PassRole")
+        AwsAccount.objects.update(paused_at=world.clock())
+        assert world.apply(more) == "waiting"
+        assert world.apply(request) == "applied"
+
+    def test_taking_a_deny_away_waits_while_paused(self, world: World) -> None:
+        facts = self.removal(world)
+        statement = {"Effect": "Deny", "Action": "s3:*", "Resource": "*"}
+        deny = documents.parse({"Version": "2012-10-17", "Statement": [statement]})
+        role = world.aws.roles["ecscodedeployrole"]
+        world.aws.put_role(replace(role, inline={"guard": deny}))
+        request = world.approved(facts)
+        AwsAccount.objects.update(paused_at=world.clock())
+        assert world.apply(request) == "waiting"
+        assert world.sent() == []
+
+    def test_of_a_role_that_is_gone_only_forgets_it(self, world: World) -> None:
+        facts = self.removal(world)
+        world.aws.roles.clear()
+        world.aws.policies.clear()
+        request = world.submitted(facts)
+        observe.observe(request_id=request.pk, tools=world.tools())
+        request.refresh_from_db()
+        assert (request.state, request.outcome, ManagedRole.objects.count()) == ("closed", "already_right", 0)
+        assert "inventory.released" in world.events(request)
+
+    def test_a_later_grant_does_not_make_the_inventory_forget_the_first(self, world: World) -> None:
+        assert world.apply(world.approved()) == "applied"
+        other = TASK.replace("orders-api", "orders-worker")
+        world.aws.put_role(RoleState(arn=other, name="orders-worker-task", path="/", trust=trust.ecs_tasks_trust()))
+        grant = GrantFacts(
+            account=account_facts(world.account), team="orders", task_roles=(other,), policy_name="second"
+        )
+        assert world.apply(world.approved(grant)) == "applied"
+        stored: Any = canonical.loads(ManagedRole.objects.get().desired)
+        assert sorted(stored["policies"]) == [POLICY, POLICY.replace("ecsCodeDeployRole-PassRole", "second")]

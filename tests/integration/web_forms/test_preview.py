@@ -152,6 +152,6 @@ def test_is_cheap(client: Client, django_assert_max_num_queries: Any) -> None:
         preview(client, tab="one", role_name="other")
 
 
-@pytest.mark.parametrize("kind", ["removal", ""])
+@pytest.mark.parametrize("kind", ["adoption", ""])
 def test_an_unknown_kind_is_not_found(client: Client, kind: str) -> None:
     assert preview(client, kind=kind).status_code == 404
