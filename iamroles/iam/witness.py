@@ -42,8 +42,8 @@ class Question:
 
 
 def confirmed(question: Question, piece: Box, boxes: Boxes, values: Mapping[str, str]) -> Request | None:
-    """The call out of a piece, if the evaluator says that new allows it and the reference does not, both ways of
-    reading Denies; None otherwise, and None when the piece rests on an operator that is not modelled.
+    """The plausible call, if the evaluator says that new allows it and the reference does not; for trust policies also
+    with the two ways of reading a Deny's principals swapped. None otherwise.
     """
     witness = plausible(question, piece, boxes, values)
     if witness is None:
@@ -57,6 +57,10 @@ def confirmed(question: Question, piece: Box, boxes: Boxes, values: Mapping[str,
 
 
 def plausible(question: Question, piece: Box, boxes: Boxes, values: Mapping[str, str]) -> Request | None:
+    """The call out of a piece, unconfirmed: all there is under the second reading, which the evaluator does not have.
+
+    None when the piece rests on an operator that is not modelled, or on an account root beside one of its principals.
+    """
     context: dict[str, Any] = {}
     for dimension, tests in piece.tests.items():
         if not dimension.startswith(KEY):
