@@ -12,6 +12,10 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.faults.matrix import Matrix
 
 # Shortened in proportion; the Date header has whole seconds, so the deadline cannot be shorter than this.
 LIMITS = {
@@ -54,6 +58,7 @@ def main() -> int:
     parser.add_argument("--ci", action="store_true", help="each kind once or twice a scenario")
     parser.add_argument("--every-read", type=int, default=3, help="strike every n-th read (1: the full matrix)")
     parser.add_argument("--workers", type=int, default=8, help="cells at the same time")
+    parser.add_argument("--races", type=int, default=0, help="instead: so many rounds of four workers on one request")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="roledesk-faults-") as name:
         return run(Path(name), given)
@@ -77,6 +82,8 @@ def run(folder: Path, given: argparse.Namespace) -> int:
     began = time.monotonic()
     try:
         matrix = Matrix(aws, nursery)
+        if given.races:
+            return races(matrix, given.races)
         healthy = {scenario.name: matrix.healthy(scenario) for scenario in SCENARIOS}
         for scenario, frame in healthy.items():
             print(f"{scenario}: {len(frame.writes)} writes, {frame.counts}", flush=True)
@@ -95,6 +102,17 @@ def run(folder: Path, given: argparse.Namespace) -> int:
         f"{count['wrong']} wrong, {count['lost']} lost, {count['false success']} false successes"
     )
     return 1 if count["wrong"] or count["lost"] or count["false success"] else 0
+
+
+def races(matrix: Matrix, rounds: int) -> int:
+    """Runs the rounds one after the other and prints how many wrote exactly the plan."""
+    verdicts = [matrix.race() for _ in range(rounds)]
+    for verdict in verdicts:
+        if verdict.result != "exact":
+            print(f"{verdict.result.upper()}  {verdict.said}", flush=True)
+    exact = sum(verdict.result == "exact" for verdict in verdicts)
+    print(f"{rounds} rounds of four workers on one request: {exact} wrote exactly the plan, once")
+    return 0 if exact == rounds else 1
 
 
 if __name__ == "__main__":

@@ -125,6 +125,29 @@ class Matrix:
             return Verdict(plan, "lost", f"{request.state}, {_run_of(request)}", cell)
         return self._judge(plan, place, request, cell)
 
+    def race(self, workers: int = 4) -> Verdict:
+        """Delivers one approved request to several workers at once: exactly the plan is written, once."""
+        plan = Plan(SCENARIOS[0], None, workers, "applied")
+        number = str(next(self._numbers))
+        cell = self.aws.cells[number] = Cell(number)
+        place = self.organisation.place(number)
+        request = self.organisation.submit(plan.scenario.facts(place))
+        self.nursery.deliver("observe", request.pk, lambda _pid: None).ended.wait(60)
+        self.organisation.approve(request)
+        cell.armed = True
+        deliveries = [self.nursery.deliver("apply", request.pk, lambda _pid: None) for _ in range(workers)]
+        for delivery in deliveries:
+            delivery.ended.wait(SETTLE_SECONDS)
+        self._settle(request, cell)
+        cell.armed = False
+        request.refresh_from_db()
+        verdict = self._judge(plan, place, request, cell)
+        runs = Run.objects.filter(request=request).count()
+        if verdict.result == "exact" and (runs, len(cell.writes)) != (1, 4):
+            verdict = Verdict(plan, "wrong", f"{runs} runs, {cell.writes}", cell)
+        self.aws.forget(number)
+        return verdict
+
     def _settle(self, request: Request, cell: Cell) -> bool:
         """Delivers whenever the sweep would, until the request is closed, stopped or back in review."""
         until = time.monotonic() + SETTLE_SECONDS
