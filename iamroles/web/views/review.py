@@ -100,6 +100,9 @@ def _review(request: HttpRequest, row: Request, typed: Typed, status: int = 200,
 def approval_decide(request: HttpRequest, request_id: int) -> HttpResponse:
     """Records one decision: 303 to the next request, or 403, 409, 422 with what was typed, or to signing in again."""
     row = load_request(request_id)
+    allowed = may_look(request, row)
+    if not allowed.allowed:
+        return refuse_look(request, "decide", allowed, row)
     user = user_of(request)
     typed = Typed(
         decision=request.POST.get("decision", "")[:20],
@@ -199,6 +202,9 @@ def _decided_meanwhile(request: HttpRequest, row: Request, typed: Typed) -> Http
 def approval_take_back(request: HttpRequest, request_id: int) -> HttpResponse:
     """Takes the person's own approval back; the request returns to review."""
     row = load_request(request_id)
+    allowed = may_look(request, row)
+    if not allowed.allowed:
+        return refuse_look(request, "take_back", allowed, row)
     user = user_of(request)
     address = reverse("request_detail", args=[row.pk])
 

@@ -163,7 +163,7 @@ class TestDeciding:
         assert Decision.objects.count() == 1
 
     @pytest.mark.parametrize(
-        ("login", "code"), [("rosa", "self_approval"), ("eve", "not_eligible"), ("oskar", "not_eligible")]
+        ("login", "code"), [("rosa", "self_approval"), ("idris", "not_eligible"), ("oskar", "not_eligible")]
     )
     def test_refuses_who_may_not(self, low: Request, signed_in: NewClient, key: Key, login: str, code: str) -> None:
         answer = self.post(signed_in(login), low, form(low, reason="let me through", idempotency_key=key()))
@@ -171,6 +171,24 @@ class TestDeciding:
         assert "let me through" in text_of(answer)
         assert Decision.objects.count() == 0
         assert [found for _, found in refusals(low)] == [code]
+
+    @pytest.mark.parametrize("verb", ["decide", "take_back"])
+    @pytest.mark.parametrize("decided", [False, True])
+    def test_says_nothing_of_a_request_to_who_may_not_see_it(
+        self, low: Request, here: World, signed_in: NewClient, key: Key, verb: str, decided: bool
+    ) -> None:
+        proposal = low.current_proposal()
+        assert proposal is not None
+        if decided:
+            values = form(low, "reject", reason="The budget of project Heron", idempotency_key=key())
+            self.post(signed_in("amara"), low, values)
+        values = form(low, proposal_digest="0" * 64, idempotency_key=key())
+        answer = signed_in("eve").post(reverse(f"approval_{verb}", args=[low.pk]), values)
+        page = text_of(answer)
+        assert answer.status_code == 403
+        assert [word for word in (*proposal.sentences, "Amara", "Heron", low.role_name) if word in page] == []
+        assert refusals(low) == [("Eve Stone", "not_involved")]
+        assert AuditEvent.objects.get(action="verb.refused").canon.count(f'"verb":"{verb}"') == 1
 
     def test_refuses_a_stale_digest_and_shows_what_changed(
         self, low: Request, here: World, signed_in: NewClient, key: Key
