@@ -38,9 +38,18 @@ def granted_roles(document: Document) -> tuple[str, ...] | None:
         return None
     resources = statements[0].get("Resource", [])
     listed = [resources] if isinstance(resources, str) else list(resources)
-    if not listed or not documents.equal(document, grant_document(listed)):
+    if not listed or not all(map(_is_one_role, listed)) or not documents.equal(document, grant_document(listed)):
         return None
     return tuple(sorted(listed))
+
+
+def _is_one_role(text: str) -> bool:
+    """A pattern or a variable stands for roles that nobody named."""
+    try:
+        arns.split_role(text)
+    except arns.ArnError:
+        return False
+    return not set(text) & set("*?$")
 
 
 def not_covered(facts: PassingFacts, attached: Sequence[Document]) -> tuple[str, ...]:

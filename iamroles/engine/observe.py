@@ -180,9 +180,6 @@ def store_proposal(revision: Revision, seen: Seen) -> Proposal:
         digest=seen.made.digest,
         risk=seen.made.risk,
         adopts=seen.made.adopts,
-        findings=[finding.as_mapping() for finding in seen.made.findings],
-        sentences=list(seen.made.sentences),
-        requirements=[requirement.as_mapping() for requirement in seen.made.requirements],
         observed_at=seen.at,
         expires_at=seen.expires_at,
     )

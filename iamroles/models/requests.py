@@ -5,11 +5,14 @@ A request's state is written by `iamroles.transitions` alone. Revisions and prop
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils.functional import cached_property
 
 from iamroles.rules import states
 
@@ -99,11 +102,15 @@ class Revision(models.Model):
         constraints = (models.UniqueConstraint(fields=("request", "number"), name="one_row_per_revision"),)
 
 
+class ProposalChanged(Exception):
+    """A stored proposal was changed around the portal: nobody may decide on it, nothing of it is applied."""
+
+
 class Proposal(models.Model):
     """Everything that an approver approves. `canonical` is the text whose SHA-256 is `digest`; it is never re-encoded.
 
-    `findings` and `sentences` are for reading and follow from the canonical text; `requirements` is what the approval
-    rules ask of this proposal.
+    What people read and decide by (`sentences`, `findings`, `requirements`, `rated`) comes out of that text. The
+    columns `risk` and `adopts` serve lists alone.
     """
 
     revision = models.OneToOneField(Revision, on_delete=models.PROTECT, related_name="proposal")
@@ -111,8 +118,38 @@ class Proposal(models.Model):
     digest = models.CharField(max_length=64)
     risk = models.CharField(max_length=12)
     adopts = models.BooleanField(default=False)
-    findings = models.JSONField(default=list)
-    sentences = models.JSONField(default=list)
-    requirements = models.JSONField(default=list)
     observed_at = models.DateTimeField()
     expires_at = models.DateTimeField()
+
+    @property
+    def intact(self) -> bool:
+        """False when the text is not the one whose digest stands beside it."""
+        return hashlib.sha256(self.canonical.encode()).hexdigest() == self.digest
+
+    @cached_property
+    def body(self) -> dict[str, Any]:
+        """The approved content. Raises ProposalChanged when the text is not the one whose digest stands beside it."""
+        if not self.intact:
+            raise ProposalChanged(f"The proposal of {self.revision.request.reference} is not the one that was made.")
+        body: dict[str, Any] = json.loads(self.canonical)
+        return body
+
+    @property
+    def rated(self) -> str:
+        """The risk that was found: low, medium, high or forbidden."""
+        return str(self.body["risk"])
+
+    @property
+    def findings(self) -> list[dict[str, Any]]:
+        """The findings, worst first, as `rules.findings.Finding.as_mapping` writes them."""
+        return list(self.body["findings"])
+
+    @property
+    def sentences(self) -> list[str]:
+        """What will be different, in words."""
+        return list(self.body["sentences"])
+
+    @property
+    def requirements(self) -> list[dict[str, Any]]:
+        """Who must approve, as `rules.approval.Requirement.as_mapping` writes it."""
+        return list(self.body["requirements"])

@@ -69,7 +69,7 @@ class ReviewPage:
     @property
     def approvable(self) -> bool:
         """False for a forbidden request: it can only be sent back or rejected."""
-        return self.proposal.risk != "forbidden"
+        return self.proposal.rated != "forbidden"
 
 
 def review_page(request: Request, proposal: Proposal, user: User, to_tick: Sequence[str]) -> ReviewPage:

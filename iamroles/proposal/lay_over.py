@@ -76,6 +76,10 @@ def _lay_policy(live: PolicyState | None, wanted: PolicyState, role_arn: str) ->
     if listed is None:
         return f"{live.name} exists and is not a PassRole grant of this portal. Enter another policy name."
     asked = granted_roles(wanted.document) or ()
+    more = sorted(set(listed) - set(asked))
+    if more and role_arn not in live.users:
+        names = ", ".join(map(arns.role_name_of, more))
+        return f"{live.name} exists and also passes {names}: that would be granted too. Enter another policy name."
     if set(asked) <= set(listed):
         return live
     if others:

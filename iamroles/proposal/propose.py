@@ -74,6 +74,10 @@ def propose(*, facts: Facts, base: State, context: Context, envelope: Envelope) 
     found = _findings(facts, desired, base, target, context)
     rated = risk.risk_of(found, production=facts.account.production)
     only_removes = removal.adds_nothing(plan, base, context)
+    sentences = _sentences(facts, base, target)
+    requirements = approval.requirements_for(
+        risk=rated, adopts=adopts, owner_group=envelope.owner_group, rules=dict(envelope.rules)
+    )
     body = {
         **({"removes_only": True} if only_removes else {}),
         "schema": SCHEMA,
@@ -94,6 +98,9 @@ def propose(*, facts: Facts, base: State, context: Context, envelope: Envelope) 
         "owner_group": envelope.owner_group,
         "rules_digest": canonical.digest(dict(envelope.rules)),
         "risk": rated,
+        "sentences": list(sentences),
+        "findings": [finding.as_mapping() for finding in found],
+        "requirements": [requirement.as_mapping() for requirement in requirements],
         "expires_at": envelope.expires_at,
     }
     text = canonical.dumps(body).decode()
@@ -109,10 +116,8 @@ def propose(*, facts: Facts, base: State, context: Context, envelope: Envelope) 
         adopts=adopts,
         already_right=not plan and not adopts and not target.clashes,
         title=wording.title(facts, base, adopts=adopts),
-        sentences=_sentences(facts, base, target),
-        requirements=approval.requirements_for(
-            risk=rated, adopts=adopts, owner_group=envelope.owner_group, rules=dict(envelope.rules)
-        ),
+        sentences=sentences,
+        requirements=requirements,
     )
 
 

@@ -42,7 +42,10 @@ def decide(
     Raises NotAllowed, StaleDigest, Invalid, SignInTooOld or WrongState; then nothing is stored but the refusal's event.
     """
     request = lock(request_id)
+    require(permissions.may_see(user, request))
     proposal = request.current_proposal()
+    if proposal is not None and not proposal.intact:
+        raise NotAllowed("The stored proposal is not the one that was made. Tell an operator.", "proposal_changed")
     if request.state != states.IN_REVIEW or proposal is None:
         if proposal is not None and seen_digest and seen_digest != proposal.digest:
             raise StaleDigest(
@@ -55,7 +58,7 @@ def decide(
     if seen_digest != proposal.digest:
         raise StaleDigest("This request changed after you opened it. Your decision was not recorded. See what changed.")
     _check_form(decision, reason, acknowledged, proposal)
-    _check_sign_in(signed_in_at, at, proposal.risk)
+    _check_sign_in(signed_in_at, at, proposal.rated)
     if Decision.objects.filter(revision=proposal.revision, approver=user, ended_by="").exists():
         raise WrongState(request.reference, "decide twice", "decided by you")
     row = _store(user, decision, reason, acknowledged, signed_in_at, at, request, proposal, allowed_groups)
@@ -80,7 +83,7 @@ def _check_form(decision: str, reason: str, acknowledged: Sequence[str], proposa
     if decision != APPROVE and not reason.strip():
         what = "should change" if decision == CHANGES else "speaks against it"
         raise Invalid(f"Say what {what}, so that the requester can act on it.", "reason")
-    if decision == APPROVE and proposal.risk == "forbidden":
+    if decision == APPROVE and proposal.rated == "forbidden":
         raise NotAllowed("This request has a forbidden part and cannot be approved.", "forbidden")
     missing = [f["message"] for f in to_acknowledge(proposal) if f["id"] not in acknowledged]
     if decision == APPROVE and missing:

@@ -84,6 +84,9 @@ def save(
         )
     if request.state == states.DRAFT:
         values |= {"team": team, "account": account}
+    else:
+        # Approvers read title and role name: after sending they change with a revision alone.
+        values = {"answers": values["answers"], "updated_at": at}
     for name, value in values.items():
         setattr(request, name, value)
     request.answers_version += 1

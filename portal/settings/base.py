@@ -44,6 +44,8 @@ MIDDLEWARE = [
     "allauth.usersessions.middleware.UserSessionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "iamroles.web.middleware.VaryOnHtmx",
+    "iamroles.web.middleware.RefuseControlCharacters",
+    "iamroles.web.middleware.ProposalChangedPage",
 ]
 
 ROOT_URLCONF = "portal.urls"

@@ -160,10 +160,10 @@ class TestProof:
         User.objects.filter(pk=world.approver.pk).update(is_active=False)
         assert applies_nothing(world, request) == ("in_review", "", [])
 
-    def test_requirements_lowered_by_sql(self, world: World) -> None:
+    def test_a_risk_lowered_by_sql(self, world: World) -> None:
         request = world.approved()
         world.approver.groups.clear()
-        Proposal.objects.update(requirements=[{"group": "orders-platform", "count": 0, "why": ""}])
+        Proposal.objects.update(risk="low", adopts=False)
         assert applies_nothing(world, request) == ("in_review", "", [])
 
     def test_a_signature_of_another_key(self, world: World) -> None:

@@ -205,9 +205,6 @@ def proposed(row: Request, base: State | None = None, *, managed_here: bool = Fa
         digest=value.digest,
         risk=value.risk,
         adopts=value.adopts,
-        findings=[f.as_mapping() for f in value.findings],
-        sentences=list(value.sentences),
-        requirements=[r.as_mapping() for r in value.requirements],
         observed_at=at,
         expires_at=at + timedelta(days=7),
     )

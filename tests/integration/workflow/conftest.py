@@ -159,9 +159,6 @@ def observed(request: Request) -> Proposal:
         digest=value.digest,
         risk=value.risk,
         adopts=value.adopts,
-        findings=[f.as_mapping() for f in value.findings],
-        sentences=list(value.sentences),
-        requirements=[r.as_mapping() for r in value.requirements],
         observed_at=AT,
         expires_at=AT + timedelta(days=7),
     )

@@ -11,9 +11,9 @@ import pytest
 
 from iamroles import signing
 from iamroles.blueprints import RoleFacts
-from iamroles.models import AuditEvent, Decision, Request, User
+from iamroles.models import AuditEvent, Decision, Proposal, Request, User
 from iamroles.transitions import WrongState
-from iamroles.workflow import decide, submit, withdraw
+from iamroles.workflow import decide, draft, submit, withdraw
 from iamroles.workflow.verbs import Invalid, NotAllowed, SignInTooOld, StaleDigest
 from tests.integration.workflow.conftest import AT, actor, observed, send
 
@@ -73,7 +73,7 @@ class TestApprove:
     def test_refuses_somebody_without_a_group(self, in_review: Request, outsider: User) -> None:
         with pytest.raises(NotAllowed):
             give(in_review, outsider)
-        assert (Decision.objects.count(), refusals()) == (0, [("Eve", "not_eligible")])
+        assert (Decision.objects.count(), refusals()) == (0, [("Eve", "not_involved")])
 
     def test_refuses_another_digest(self, in_review: Request, approver: User) -> None:
         with pytest.raises(StaleDigest):
@@ -208,3 +208,30 @@ class TestSubmit:
         with pytest.raises(Invalid):
             send(requester, replace(facts, role_name="OrganizationAccountAccessRole"))
         assert Request.objects.get().state == "draft"
+
+
+class TestWhatApproversRead:
+    def test_typing_after_sending_changes_no_title(self, in_review: Request, requester: User, facts: RoleFacts) -> None:
+        before = Request.objects.get()
+        draft.save(
+            user=requester,
+            kind="role",
+            answers={"team": "orders", "account": "999988887777", "role_name": "SPOOFED"},
+            title="Role SPOOFED in orders-prod",
+            actor=actor(requester),
+            at=AT,
+            request_id=in_review.pk,
+        )
+        after = Request.objects.get()
+        assert (after.title, after.role_name, after.account_id) == (before.title, before.role_name, before.account_id)
+        assert after.answers["role_name"] == "SPOOFED"
+
+    def test_words_changed_by_sql_stop_every_decision(self, in_review: Request, approver: User) -> None:
+        seen = in_review.current_proposal()
+        assert seen is not None
+        text = seen.canonical.replace("Creates the role", "Tags the role")
+        assert text != seen.canonical
+        Proposal.objects.update(canonical=text)
+        with pytest.raises(NotAllowed, match="not the one that was made"):
+            give(in_review, approver, seen_digest=seen.digest)
+        assert Decision.objects.count() == 0

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from iamroles.blueprints import AccountFacts, RoleFacts
+from iamroles.blueprints import AccountFacts, PolicyState, RoleFacts, State
+from iamroles.blueprints.grants import grant_document, granted_roles
 from iamroles.iam import documents, trust
 from iamroles.proposal import Context, Envelope, PassedRole, digest_of, propose, read
 from tests.unit.proposal.conftest import EXECUTION, NAME, ROLE_ARN, TASK, absent, as_asked, live
@@ -247,3 +248,37 @@ class TestDigest:
             propose(facts=facts, base=base, context=c, envelope=envelope).digest for c in (context, other, context)
         }
         assert len(digests) == 2
+
+
+class TestPolicyOfThatName:
+    def existing(self, facts: RoleFacts, roles: tuple[str, ...], **changes: object) -> State:
+        policy = PolicyState(GRANT, "ecsCodeDeployRole-PassRole", "/", grant_document(roles), **changes)  # type: ignore[arg-type]
+        return replace(live(facts), policies={GRANT: policy})
+
+    def test_that_passes_more_than_asked_is_not_attached(
+        self, facts: RoleFacts, context: Context, envelope: Envelope
+    ) -> None:
+        base = self.existing(facts, (TASK, TASK.replace("orders-api-task", "AdminEverything")))
+        proposal = propose(facts=facts, base=base, context=context, envelope=envelope)
+        assert (proposal.risk, proposal.plan) == ("forbidden", ())
+        assert "AdminEverything" in proposal.findings[0].message
+
+    def test_that_this_role_holds_already_keeps_its_roles(
+        self, facts: RoleFacts, context: Context, envelope: Envelope
+    ) -> None:
+        other = TASK.replace("orders-api-task", "orders-worker-task")
+        base = self.existing(facts, (other,), users=frozenset({ROLE_ARN}))
+        proposal = propose(facts=facts, base=base, context=context, envelope=envelope)
+        target = proposal.target.state.policies[GRANT]
+        assert target is not None
+        assert granted_roles(target.document) == tuple(sorted((TASK, other)))
+
+    @pytest.mark.parametrize(
+        "resource", ["*", "arn:aws:iam::111122223333:role/*", "arn:aws:iam::111122223333:role/${x}"]
+    )
+    def test_with_a_pattern_is_no_grant_of_ours(
+        self, facts: RoleFacts, context: Context, envelope: Envelope, resource: str
+    ) -> None:
+        base = self.existing(facts, (resource,))
+        proposal = propose(facts=facts, base=base, context=context, envelope=envelope)
+        assert (proposal.risk, proposal.plan) == ("forbidden", ())
