@@ -55,14 +55,19 @@ def form_address(request: Request) -> str:
 
 def own_request(user: User, reference: str) -> Request:
     """Returns the person's request of a reference. Raises Http404, or PermissionDenied for somebody else's."""
-    digits = reference.removeprefix("REQ-")
-    if not digits.isdigit():
+    pk = _number(reference.removeprefix("REQ-"))
+    if pk is None:
         raise Http404
-    row = get_object_or_404(Request.objects.select_related("requester", "team", "account"), pk=int(digits))
+    row = get_object_or_404(Request.objects.select_related("requester", "team", "account"), pk=pk)
     allowance = permissions.may_edit(user, row)
     if not allowance.allowed:
         raise PermissionDenied(allowance.reason)
     return row
+
+
+def _number(text: str) -> int | None:
+    """Returns the number that up to 12 plain digits make, as in a reference; None for everything else."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 12 else None
 
 
 def posted_tab(request: HttpRequest, user: User) -> Tab:
@@ -71,15 +76,15 @@ def posted_tab(request: HttpRequest, user: User) -> Tab:
     row = own_request(user, reference) if reference else pages.draft_of(user, name)
     if row is None or row.answers.get("tab") == name:
         return Tab(name, row)
-    version = request.POST.get("answers_version", "")
-    return Tab(name, row, int(version) if version.isdigit() else None)
+    return Tab(name, row, _number(request.POST.get("answers_version", "")))
 
 
 def starting_answers(request: HttpRequest, user: User, choices: pages.Choices, kind: str) -> dict[str, str]:
     """Returns the answers that a new form opens with: a copied request's, or the defaults for team and AWS account."""
     source = request.GET.get("from", "")
-    if source.startswith("REQ-") and source[4:].isdigit():
-        copied = permissions.visible_requests(user).filter(pk=int(source[4:]), kind=kind).first()
+    copied_id = _number(source.removeprefix("REQ-"))
+    if copied_id is not None:
+        copied = permissions.visible_requests(user).filter(pk=copied_id, kind=kind).first()
         if copied is not None:
             return {name: text for name, text in copied.answers.items() if name not in ("reason", "tab")}
     last_team, last_account = pages.last_used(user)

@@ -44,7 +44,7 @@ MIDDLEWARE = [
     "allauth.usersessions.middleware.UserSessionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "iamroles.web.middleware.VaryOnHtmx",
-    "iamroles.web.middleware.RefuseControlCharacters",
+    "iamroles.web.doors.RefuseControlCharacters",
     "iamroles.web.middleware.ProposalChangedPage",
 ]
 

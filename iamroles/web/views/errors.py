@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import secrets
 import sys
+import time
+from collections import deque
 from typing import Any
 
 import structlog
@@ -17,7 +19,9 @@ from django.views.decorators.http import require_POST
 
 log = structlog.get_logger(__name__)
 
-_REPORT_LONGEST = 10_000
+_REPORT_LONGEST = 8192  # bytes
+_REPORTS_A_MINUTE = 20
+_logged: deque[float] = deque()  # when this process logged reports, oldest first
 
 
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
@@ -59,13 +63,18 @@ def server_error(request: HttpRequest) -> HttpResponse:
 @csrf_exempt
 @require_POST
 def csp_report(request: HttpRequest) -> HttpResponse:
-    """Logs which directive was violated and where; nothing of the report is trusted or stored."""
+    """Logs which directive was violated and where; nothing of the report is trusted or stored.
+
+    Anybody may send reports: a long one is refused unread, and at most `_REPORTS_A_MINUTE` are logged by each process.
+    """
+    if int(request.META.get("CONTENT_LENGTH") or 0) > _REPORT_LONGEST:
+        return HttpResponse("The report is too long.", status=400, content_type="text/plain")
     try:
-        report = json.loads(request.body[:_REPORT_LONGEST])
-        details = report.get("csp-report", {}) if isinstance(report, dict) else {}
-    except ValueError:
-        details = {}
-    if isinstance(details, dict):
+        report = json.loads(request.body)
+    except (ValueError, RecursionError):
+        report = {}
+    details = report.get("csp-report") if isinstance(report, dict) else None
+    if isinstance(details, dict) and _may_log(time.monotonic()):
         log.warning(
             "web.csp_violation",
             directive=str(details.get("violated-directive", ""))[:200],
@@ -73,3 +82,12 @@ def csp_report(request: HttpRequest) -> HttpResponse:
             page=str(details.get("document-uri", ""))[:200],
         )
     return HttpResponse(status=204)
+
+
+def _may_log(now: float) -> bool:
+    while _logged and now - _logged[0] > 60:
+        _logged.popleft()
+    if len(_logged) >= _REPORTS_A_MINUTE:
+        return False
+    _logged.append(now)
+    return True
