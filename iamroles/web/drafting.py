@@ -6,12 +6,13 @@ was cut off makes no second draft. Nothing is saved here.
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 
@@ -22,7 +23,11 @@ from iamroles.iam.documents import DocumentError
 from iamroles.models import Request, User
 from iamroles.pages import drafts as pages
 from iamroles.pages import preview as preview_pages
+from iamroles.permissions import Allowance
 from iamroles.web.forms.requests import FORMS, STARTING_ANSWERS, RequestForm
+from iamroles.web.reading import refuse_look
+
+View = Callable[..., HttpResponse]
 
 _URLS = {
     ROLE: "role_request_new",
@@ -53,16 +58,41 @@ def form_address(request: Request) -> str:
     return f"{reverse(_URLS[request.kind])}?draft={request.reference}"
 
 
+class NotYours(Exception):
+    """The request is somebody else's; views answer with `refuse_look`, which records it."""
+
+    def __init__(self, allowance: Allowance, row: Request) -> None:
+        super().__init__(allowance.reason)
+        self.allowance = allowance
+        self.row = row
+
+
 def own_request(user: User, reference: str) -> Request:
-    """Returns the person's request of a reference. Raises Http404, or PermissionDenied for somebody else's."""
+    """Returns the person's request of a reference. Raises Http404, or NotYours for somebody else's."""
     pk = _number(reference.removeprefix("REQ-"))
     if pk is None:
         raise Http404
     row = get_object_or_404(Request.objects.select_related("requester", "team", "account"), pk=pk)
     allowance = permissions.may_edit(user, row)
     if not allowance.allowed:
-        raise PermissionDenied(allowance.reason)
+        raise NotYours(allowance, row)
     return row
+
+
+def refuses_others(verb: str) -> Callable[[View], View]:
+    """Makes a view answer NotYours: 403, with the refusal of `verb` as an event."""
+
+    def decorate(view: View) -> View:
+        @functools.wraps(view)
+        def wrapper(request: HttpRequest, *arguments: Any, **named: Any) -> HttpResponse:
+            try:
+                return view(request, *arguments, **named)
+            except NotYours as error:
+                return refuse_look(request, verb, error.allowance, error.row)
+
+        return wrapper
+
+    return decorate
 
 
 def _number(text: str) -> int | None:

@@ -32,6 +32,7 @@ from iamroles.web.drafting import (
     own_request,
     posted_tab,
     preview_context,
+    refuses_others,
     starting_answers,
 )
 from iamroles.web.forms.requests import FORMS, RequestForm
@@ -149,6 +150,7 @@ def _save(request: HttpRequest, user: User, form: RequestForm, tab: Tab) -> Requ
 
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
+@refuses_others("edit")
 def role_request_new(request: HttpRequest) -> HttpResponse:
     """The form for a CodeDeploy service role; a POST leads to check answers or says what to change."""
     return _new(request, ROLE)
@@ -156,6 +158,7 @@ def role_request_new(request: HttpRequest) -> HttpResponse:
 
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
+@refuses_others("edit")
 def grant_request_new(request: HttpRequest) -> HttpResponse:
     """The shorter form for PassRole grants of an existing role."""
     return _new(request, GRANT)
@@ -163,6 +166,7 @@ def grant_request_new(request: HttpRequest) -> HttpResponse:
 
 @login_required
 @require_http_methods(["GET", "POST"])
+@refuses_others("edit")
 def infrastructure_request_new(request: HttpRequest) -> HttpResponse:
     """The form for the role with which Amazon ECS itself moves the traffic."""
     return _new(request, INFRASTRUCTURE)
@@ -170,6 +174,7 @@ def infrastructure_request_new(request: HttpRequest) -> HttpResponse:
 
 @login_required
 @require_http_methods(["GET", "POST"])
+@refuses_others("edit")
 def removal_request_new(request: HttpRequest) -> HttpResponse:
     """The form for taking away a role of the team, or one of its PassRole policies."""
     return _new(request, REMOVAL)
@@ -177,6 +182,7 @@ def removal_request_new(request: HttpRequest) -> HttpResponse:
 
 @login_required
 @require_POST
+@refuses_others("edit")
 def request_preview(request: HttpRequest) -> HttpResponse:
     """Saves the draft and answers the preview: a fragment for htmx, else the form's page at the draft's address."""
     user = user_of(request)
@@ -213,6 +219,7 @@ def _checked_form(row: Request, user: User) -> RequestForm:
 
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
+@refuses_others("submit")
 def request_check(request: HttpRequest, request_id: int) -> HttpResponse:
     """Shows all answers with what they lead to; its POST sends the request for approval."""
     user = user_of(request)
@@ -272,6 +279,7 @@ def _submit(request: HttpRequest, user: User, row: Request, form: RequestForm) -
 
 @login_required
 @require_POST
+@refuses_others("discard_draft")
 def request_discard(request: HttpRequest, request_id: int) -> HttpResponse:
     """Deletes a draft that was never sent."""
     user = user_of(request)

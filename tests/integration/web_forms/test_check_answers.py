@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import pytest
 from django.test import Client
 
 from iamroles.blueprints import facts
-from iamroles.models import Request, Revision
+from iamroles.models import AuditEvent, Request, Revision
 from tests.integration.web_forms.conftest import GRANT_ANSWERS, ROLE_ANSWERS
 from tests.integration.web_forms.reading import text_of, title_of
 
@@ -76,6 +77,31 @@ def test_nobody_else_sends_it(draft: Request, signed_in: Callable[[str], Client]
     assert signed_in("colleague").post(f"/requests/{draft.reference}/check/").status_code == 403
     assert signed_in("approver").get(f"/requests/{draft.reference}/check/").status_code == 403
     assert Revision.objects.count() == 0
+
+
+@pytest.mark.parametrize(
+    ("method", "address", "verb"),
+    [
+        ("get", "/requests/{}/check/", "submit"),
+        ("post", "/requests/{}/check/", "submit"),
+        ("post", "/requests/{}/discard/", "discard_draft"),
+        ("get", "/requests/new/role/?draft={}", "edit"),
+        ("get", "/requests/new/passrole/?draft={}", "edit"),
+        ("get", "/requests/new/infrastructure/?draft={}", "edit"),
+        ("get", "/requests/new/removal/?draft={}", "edit"),
+        ("post", "/requests/new/role/", "edit"),
+        ("post", "/requests/preview/", "edit"),
+    ],
+)
+def test_every_attempt_of_others_is_an_event(
+    draft: Request, signed_in: Callable[[str], Client], method: str, address: str, verb: str
+) -> None:
+    values = {"draft": draft.reference} if method == "post" else {}
+    answer = getattr(signed_in("colleague"), method)(address.format(draft.reference), values or None)
+    assert answer.status_code == 403
+    event = AuditEvent.objects.get(action="verb.refused")
+    assert (event.actor_name, event.request, event.code) == ("Colleague", draft.reference, "not_requester")
+    assert json.loads(event.canon)["data"] == {"verb": verb, "code": "not_requester"}
 
 
 def test_discarding_deletes_a_draft_but_never_a_sent_request(client: Client, draft: Request) -> None:
