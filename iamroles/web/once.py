@@ -21,13 +21,13 @@ class SeeOther(HttpResponseRedirect):
 def once(
     request: HttpRequest, user: User, produce: Callable[[], str], *, meanwhile: str = "/requests/"
 ) -> HttpResponse:
-    """Runs `produce`, which does the work and returns the address to go to, once per `idempotency_key` and person.
+    """Runs `produce`, which does the work and returns the address to go to, once per `idempotency_key`, person and path.
 
-    A second POST with the same key answers 303 to the first result, or to `meanwhile` while the first still runs. A
+    A second POST with the same key to the same path answers 303 to the first result, or to `meanwhile` while the first still runs. A
     missing or malformed key runs without that protection, so that a plain client can still post. An error of `produce`
     passes through and frees the key. There is no transaction around `produce`: a verb's refusal must stay recorded.
     """
-    key = _key(request)
+    key = _key(request, user)
     if key is None:
         return SeeOther(produce())
     try:
@@ -45,8 +45,10 @@ def once(
     return SeeOther(row.location)
 
 
-def _key(request: HttpRequest) -> uuid.UUID | None:
+def _key(request: HttpRequest, user: User) -> uuid.UUID | None:
+    """Returns the stored key: another person, or another address, with the same given key gets another one."""
     try:
-        return uuid.UUID(request.POST.get("idempotency_key", ""))
+        given = uuid.UUID(request.POST.get("idempotency_key", ""))
     except ValueError:
         return None
+    return uuid.uuid5(given, f"{user.pk} {request.path}")

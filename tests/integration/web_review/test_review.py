@@ -162,6 +162,21 @@ class TestDeciding:
         assert [(a.status_code, a["Location"]) for a in answers] == [(303, review_address(adopting))] * 2
         assert Decision.objects.count() == 1
 
+    def test_a_key_counts_for_one_person_and_one_address(
+        self, high: Request, low: Request, here: World, signed_in: NewClient, key: Key
+    ) -> None:
+        shared = key()
+        for login in ("amara", "mei"):
+            answer = self.post(signed_in(login), high, form(high, acknowledged=ticks(high), idempotency_key=shared))
+            assert answer.status_code == 303
+        self.post(signed_in("amara"), low, form(low, idempotency_key=shared))
+        comment = reverse("request_comment", args=[low.pk])
+        for _ in range(2):
+            signed_in("amara").post(comment, {"text": "Watch the worker", "idempotency_key": shared})
+        made = Decision.objects.order_by("pk").values_list("request_id", "approver__username")
+        assert list(made) == [(high.pk, "amara"), (high.pk, "mei"), (low.pk, "amara")]
+        assert AuditEvent.objects.filter(action="request.commented").count() == 1
+
     @pytest.mark.parametrize(
         ("login", "code"), [("rosa", "self_approval"), ("idris", "not_eligible"), ("oskar", "not_eligible")]
     )
