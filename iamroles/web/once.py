@@ -21,11 +21,12 @@ class SeeOther(HttpResponseRedirect):
 def once(
     request: HttpRequest, user: User, produce: Callable[[], str], *, meanwhile: str = "/requests/"
 ) -> HttpResponse:
-    """Runs `produce`, which does the work and returns the address to go to, once per `idempotency_key`, person and path.
+    """Runs `produce`, which does the work and returns the address to go to, once per key, person and path.
 
-    A second POST with the same key to the same path answers 303 to the first result, or to `meanwhile` while the first still runs. A
-    missing or malformed key runs without that protection, so that a plain client can still post. An error of `produce`
-    passes through and frees the key. There is no transaction around `produce`: a verb's refusal must stay recorded.
+    The key is the form's `idempotency_key`. A second POST of it answers 303 to the first result, or to `meanwhile`
+    while the first still runs. A missing or malformed key runs without that protection, so that a plain client can
+    still post. An error of `produce` passes through and frees the key. There is no transaction around `produce`: a
+    verb's refusal must stay recorded.
     """
     key = _key(request, user)
     if key is None:
