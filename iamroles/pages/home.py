@@ -26,6 +26,11 @@ class HomeRow:
     status: Status
     hint: str = ""
 
+    @property
+    def form_name(self) -> str:
+        """The URL name of the form in which a draft goes on."""
+        return f"{self.request.kind}_request_new"
+
 
 @dataclass(frozen=True)
 class Waiting:

@@ -61,6 +61,11 @@ class RequestPage:
     live: bool
     marker: str
 
+    @property
+    def form_name(self) -> str:
+        """The URL name of the form in which the request goes on."""
+        return f"{self.request.kind}_request_new"
+
 
 def markers(user: User, request: Request, run: Run | None, steps: Sequence[Step]) -> str:
     """Returns two keyed marks, "request.progress": equal ones mean that nothing is new for this person."""
@@ -215,6 +220,8 @@ def _actions(
 
 
 def _own_actions(request: Request, *, begun: bool) -> set[str]:
+    if request.outcome in ("applied", "already_right") and request.kind != "removal":
+        return {"ask_removal"}
     return {
         states.DRAFT: {"continue", "discard"},
         states.SUBMITTED: {"withdraw"},

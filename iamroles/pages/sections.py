@@ -302,10 +302,12 @@ def _live(stored: Stored, proposal: Proposal) -> Section:
     if role is None:
         return _section("in-aws", 5, "In AWS now", "There is no such role.", [])
     rows = [
-        Property("Role ARN", "", role.arn, "same"),
-        Property("RoleId", "", role.role_id or "", "same"),
+        Property("Role ARN", "", role.arn, _kept_mark(stored, role.arn)),
+        Property("RoleId", "", role.role_id or "", _kept_mark(stored, "")),
     ]
-    rows += [Property("Attached", "", policy_label(arn), _kept_mark(stored, arn)) for arn in sorted(role.attached)]
+    for arn in sorted(role.attached):
+        mark: Mark = "gone" if _detached(arn, stored) else _kept_mark(stored, arn)
+        rows.append(Property("Attached", "", policy_label(arn), mark))
     rows += [Property("Inline policy", "", name, _kept_mark(stored, name)) for name in sorted(role.inline)]
     summary = (
         "The role exists and is not managed here yet: approving adopts it with everything that is attached."
@@ -316,4 +318,6 @@ def _live(stored: Stored, proposal: Proposal) -> Section:
 
 
 def _kept_mark(stored: Stored, name: str) -> Mark:
+    if stored.target.role is None:
+        return "gone"
     return "kept" if any(k.name == name for k in stored.kept) else "same"

@@ -303,7 +303,8 @@ class RemovalForm(RequestForm):
 
     def _fill_selects(self) -> None:
         super()._fill_selects()
-        self.fields["confirm"].needed = True  # type: ignore[attr-defined]
+        for name in ("policy_name", "confirm"):
+            self.fields[name].needed = True  # type: ignore[attr-defined]
         roles: dict[str, list[tuple[str, str]]] = {}
         policies: dict[str, list[tuple[str, str]]] = {}
         for one in self.choices.removable:
