@@ -8,6 +8,8 @@ from django.contrib.auth.models import Group
 from django.core.validators import RegexValidator
 from django.db import models
 
+from iamroles.blueprints.facts import AccountFacts
+
 
 def new_external_id() -> str:
     """Returns 128 random bits as 32 hexadecimal characters: made by the portal, never typed, never reused."""
@@ -37,3 +39,15 @@ class AwsAccount(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} · {self.number[:4]} {self.number[4:8]} {self.number[8:]}"
+
+    def facts(self) -> AccountFacts:
+        """Returns the part of the record that documents depend on."""
+        return AccountFacts(
+            number=self.number,
+            name=self.name,
+            partition=self.partition,
+            production=self.is_production,
+            role_path=self.role_path,
+            policy_path=self.policy_path,
+            boundary=self.boundary or None,
+        )

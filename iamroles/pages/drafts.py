@@ -64,19 +64,6 @@ class Choices:
         return next((choice for choice in self.accounts if choice.row.number == number), None)
 
 
-def account_facts(row: AwsAccount) -> AccountFacts:
-    """Returns the part of an AWS account's record that documents depend on."""
-    return AccountFacts(
-        number=row.number,
-        name=row.name,
-        partition=row.partition,
-        production=row.is_production,
-        role_path=row.role_path,
-        policy_path=row.policy_path,
-        boundary=row.boundary or None,
-    )
-
-
 def choices_for(user: User, kind: str = "") -> Choices:
     """Returns what the person may choose from, in three queries; for a removal in one more."""
     teams = tuple(Team.objects.filter(members=user).prefetch_related("accounts__owner"))
@@ -84,7 +71,7 @@ def choices_for(user: User, kind: str = "") -> Choices:
     ordered = sorted(rows.values(), key=lambda row: (row.environment, row.name))
     return Choices(
         teams=teams,
-        accounts=tuple(AccountChoice(row, account_facts(row)) for row in ordered),
+        accounts=tuple(AccountChoice(row, row.facts()) for row in ordered),
         allowed={team.slug: frozenset(row.number for row in team.accounts.all()) for team in teams},
         removable=_removable(teams) if kind == REMOVAL else (),
     )

@@ -10,7 +10,6 @@ from iamroles.blueprints import answers
 from iamroles.blueprints import facts as facts_module
 from iamroles.blueprints.facts import RoleFacts
 from iamroles.models import AwsAccount, ObservationOrder, Team, User
-from iamroles.workflow.submit import account_facts
 from iamroles.workflow.verbs import Invalid, require, verb
 
 
@@ -24,7 +23,7 @@ def check_role(
     """
     require(permissions.may_request(user, team, account))
     facts = RoleFacts(
-        account=account_facts(account),
+        account=account.facts(),
         team=team.slug,
         role_name=role_name,
         policy_name=facts_module.default_policy_name(role_name),

@@ -8,24 +8,11 @@ from iamroles import canonical, doorbell, permissions
 from iamroles.audit import Actor
 from iamroles.blueprints import answers, build_desired
 from iamroles.blueprints import facts as facts_module
-from iamroles.blueprints.facts import AccountFacts, Facts, RemovalFacts
+from iamroles.blueprints.facts import Facts, RemovalFacts
 from iamroles.models import AwsAccount, ManagedRole, Request, Revision, Team, User
 from iamroles.proposal import wording
 from iamroles.transitions import move_request, void_decisions
 from iamroles.workflow.verbs import Invalid, NotAllowed, lock, require, verb
-
-
-def account_facts(account: AwsAccount) -> AccountFacts:
-    """Returns the part of an AWS account's record that documents depend on."""
-    return AccountFacts(
-        number=account.number,
-        name=account.name,
-        partition=account.partition,
-        production=account.is_production,
-        role_path=account.role_path,
-        policy_path=account.policy_path,
-        boundary=account.boundary or None,
-    )
 
 
 def _require_managed(facts: RemovalFacts, team: Team | None, account: AwsAccount) -> None:
@@ -47,7 +34,7 @@ def submit(*, request_id: int, user: User, facts: Facts, reason: str, actor: Act
     team = Team.objects.filter(slug=facts.team).first()
     account = AwsAccount.objects.select_related("owner").filter(number=facts.account.number).first()
     require(permissions.may_request(user, team, account))
-    if account is None or facts.account != account_facts(account):
+    if account is None or facts.account != account.facts():
         raise NotAllowed("The AWS account's record changed while you typed. Open the form again.", "account_changed")
     if isinstance(facts, RemovalFacts):
         _require_managed(facts, team, account)

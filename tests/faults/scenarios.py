@@ -116,7 +116,7 @@ def _remember(place: Place) -> None:
 
 def _role(place: Place) -> Facts:
     return RoleFacts(
-        account=submit.account_facts(place.account),
+        account=place.account.facts(),
         team=place.team.slug,
         role_name=ROLE,
         task_roles=(place.arn("role", TASK),),
@@ -128,7 +128,7 @@ def _role(place: Place) -> Facts:
 
 def _grant(place: Place) -> Facts:
     return GrantFacts(
-        account=submit.account_facts(place.account),
+        account=place.account.facts(),
         team=place.team.slug,
         role_name=ROLE,
         task_roles=(place.arn("role", TASK), place.arn("role", "orders-worker-task")),

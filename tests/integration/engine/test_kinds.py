@@ -10,7 +10,6 @@ from iamroles.blueprints import GrantFacts, InfrastructureFacts, RemovalFacts, R
 from iamroles.engine import observe
 from iamroles.iam import catalogue, documents, trust
 from iamroles.models import AwsAccount, ManagedRole
-from iamroles.workflow.submit import account_facts
 from tests.integration.engine.world import POLICY, ROLE, TASK, World
 
 LIMITED = "arn:aws:iam::aws:policy/AWSCodeDeployRoleForECSLimited"
@@ -18,7 +17,7 @@ LIMITED = "arn:aws:iam::aws:policy/AWSCodeDeployRoleForECSLimited"
 
 class TestInfrastructureRole:
     def test_is_made_as_aws_documents_it(self, world: World) -> None:
-        request = world.approved(InfrastructureFacts(account=account_facts(world.account), team="orders"))
+        request = world.approved(InfrastructureFacts(account=world.account.facts(), team="orders"))
         assert world.apply(request) == "applied"
         assert world.sent() == ["CreateRole", "AttachRolePolicy"]
         role = world.aws.roles["ecsinfrastructureroleforloadbalancers"]
@@ -27,7 +26,7 @@ class TestInfrastructureRole:
         assert ManagedRole.objects.get().arn == role.arn
 
     def test_asked_for_again_it_is_right_already(self, world: World) -> None:
-        facts = InfrastructureFacts(account=account_facts(world.account), team="orders")
+        facts = InfrastructureFacts(account=world.account.facts(), team="orders")
         world.apply(world.approved(facts))
         again = world.submitted(facts)
         observe.observe(request_id=again.pk, tools=world.tools())
@@ -40,7 +39,7 @@ class TestRemoval:
         assert world.apply(world.approved()) == "applied"
         world.aws.sent.clear()
         facts = RemovalFacts(
-            account=account_facts(world.account),
+            account=world.account.facts(),
             team="orders",
             role_name="ecsCodeDeployRole",
             role_arn=ROLE,
@@ -89,9 +88,7 @@ class TestRemoval:
         assert world.apply(world.approved()) == "applied"
         other = TASK.replace("orders-api", "orders-worker")
         world.aws.put_role(RoleState(arn=other, name="orders-worker-task", path="/", trust=trust.ecs_tasks_trust()))
-        grant = GrantFacts(
-            account=account_facts(world.account), team="orders", task_roles=(other,), policy_name="second"
-        )
+        grant = GrantFacts(account=world.account.facts(), team="orders", task_roles=(other,), policy_name="second")
         assert world.apply(world.approved(grant)) == "applied"
         stored: Any = canonical.loads(ManagedRole.objects.get().desired)
         assert sorted(stored["policies"]) == [POLICY, POLICY.replace("ecsCodeDeployRole-PassRole", "second")]

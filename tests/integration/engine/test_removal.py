@@ -13,7 +13,6 @@ from iamroles.blueprints.facts import RemovalFacts
 from iamroles.blueprints.state import RoleState
 from iamroles.models import AwsAccount, ManagedRole, Request
 from iamroles.proposal.calls import Call
-from iamroles.workflow import submit
 from tests.integration.engine.world import POLICY, ROLE, World
 
 REMOVED = ["DetachRolePolicy", "DetachRolePolicy", "DeleteRole", "DeletePolicy"]
@@ -25,7 +24,7 @@ def removal(world: World) -> Request:
     assert world.apply(world.approved()) == "applied"
     world.aws.sent.clear()
     facts = RemovalFacts(
-        account=submit.account_facts(world.account),
+        account=world.account.facts(),
         team="orders",
         role_name="ecsCodeDeployRole",
         role_arn=ROLE,

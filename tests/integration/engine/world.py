@@ -83,7 +83,7 @@ class World:
 
     def facts(self, **changes: Any) -> RoleFacts:
         facts = RoleFacts(
-            account=submit.account_facts(self.account),
+            account=self.account.facts(),
             team="orders",
             task_roles=(TASK,),
             tags={"team": "orders"},

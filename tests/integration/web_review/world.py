@@ -91,7 +91,7 @@ def facts_for(account: AwsAccount, **changes: Any) -> RoleFacts:
     """What a requester of the Orders team would usually say."""
     name = changes.get("role_name", "ecsCodeDeployRole")
     usual = RoleFacts(
-        account=submit.account_facts(account),
+        account=account.facts(),
         team="orders",
         role_name=name,
         execution_roles=(f"arn:aws:iam::{account.number}:role/ecsTaskExecutionRole",),

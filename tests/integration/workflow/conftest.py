@@ -101,7 +101,7 @@ def outsider(person: Callable[..., User], requester: User) -> User:
 @pytest.fixture
 def facts(account: AwsAccount) -> RoleFacts:
     return RoleFacts(
-        account=submit.account_facts(account),
+        account=account.facts(),
         team="orders",
         task_roles=("arn:aws:iam::111122223333:role/orders-api-task",),
         policy_name=default_policy_name("ecsCodeDeployRole"),

@@ -155,7 +155,7 @@ def _write_external_ids(var: Path) -> None:
 
 
 def _facts(fields: dict[str, str]) -> RoleFacts:
-    account = submit.account_facts(AwsAccount.objects.get(number=fields["account"]))
+    account = AwsAccount.objects.get(number=fields["account"]).facts()
     execution, problems = answers.read_roles(fields["execution_roles"], account, "execution_roles")
     tasks, more = answers.read_roles(fields["task_roles"], account, "task_roles")
     if problems or more:
@@ -187,7 +187,7 @@ def _inventory(ids: dict[tuple[str, str], str], at: datetime) -> None:
             continue
         account = AwsAccount.objects.get(number=role.account)
         facts = RoleFacts(
-            account=submit.account_facts(account),
+            account=account.facts(),
             team=role.managed_by,
             role_name=role.name,
             policy_name=default_policy_name(role.name),
