@@ -136,3 +136,18 @@ def void_decisions(request: Request, *, cause: str, actor: Actor, at: datetime) 
             )
         count += 1
     return count
+
+
+def recall_runs(request: Request, *, cause: str, actor: Actor, at: datetime) -> int:
+    """Stops the runs of a request that goes back or is closed before its first AWS call. Returns how many.
+
+    The caller holds the request's row, so no intent can be written in between.
+    """
+    open_runs = Run.objects.select_related("request").filter(request=request, state__in=(states.GOING, states.WAITING))
+    count = 0
+    for run in open_runs.exclude(steps__attempt__gt=0):
+        fields = {"stop_reason": states.RECALLED, "detail": {**run.detail, "code": cause}, "next_run_at": None}
+        data = {"run": f"{request.reference} run {run.number}", "reason": states.RECALLED, "cause": cause}
+        move_run(run, "stop", event="run.stopped", actor=actor, at=at, data=data, fields=fields)
+        count += 1
+    return count

@@ -4,7 +4,7 @@ Verbs call `record` inside their transaction; pages call `find`, `get`, `neighbo
 hashed, sealed and verified is described in docs/audit-format.md.
 """
 
-from iamroles.audit.find import EventFilter, events_matching, find, get, neighbours, seq_of, status
+from iamroles.audit.find import EventFilter, ended_approvals, events_matching, find, get, neighbours, seq_of, status
 from iamroles.audit.prove import NotSealed, prove
 from iamroles.audit.record import record
 from iamroles.audit.values import Actor, AwsCall, Change, Subject
@@ -16,6 +16,7 @@ __all__ = [
     "EventFilter",
     "NotSealed",
     "Subject",
+    "ended_approvals",
     "events_matching",
     "find",
     "get",

@@ -106,6 +106,7 @@ EVENTS: Final[dict[str, Keys]] = {
     "scan.completed": _keys("account checked drifted"),
     "scan.failed": _keys("account code"),
     "sweep.recovered": _keys("requests"),
+    "check.ordered": _keys("account role_name"),
     "inventory.adopted": _keys("resource document_digest"),
     "inventory.released": _keys("resource document_digest"),
     "aws.unexplained_write": _keys("account cloudtrail_event session api resource"),
@@ -146,6 +147,7 @@ STOPPED_KEYS: Final[dict[str, frozenset[str]]] = {
     "conflict": frozenset({"base_digest", "target_digest", "live_digest"}),
     "quarantined": frozenset({"tries", "last_step"}),
     "invalid": frozenset({"approved_digest", "recomputed_digest"}),
+    "recalled": frozenset({"cause"}),
 }
 
 

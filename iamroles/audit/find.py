@@ -5,6 +5,7 @@ No page counts rows. The filter is also the one of exports, so that a page and i
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -85,6 +86,12 @@ class EventFilter:
             if value:
                 found[_NAMES.get(field.name, field.name)] = value.isoformat() if hasattr(value, "isoformat") else value
         return found
+
+
+def ended_approvals(request: str) -> frozenset[str]:
+    """Returns the ids of a request's approvals that events say were taken back or voided: they never count again."""
+    rows = AuditEvent.objects.filter(request=request, action__in=("approval.taken_back", "approval.voided"))
+    return frozenset(json.loads(canon)["data"]["approval"] for canon in rows.values_list("canon", flat=True))
 
 
 def _known_action(text: str) -> bool:

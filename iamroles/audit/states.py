@@ -5,6 +5,7 @@ It finds a state that was changed around `transitions`, by SQL for example. It c
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -89,7 +90,15 @@ def _wrong_approvals(using: str) -> Iterator[str]:
         .values_list("request", "revision", "actor_id")
         .iterator(chunk_size=2_000)
     )
+    ends = AuditEvent.objects.using(using).filter(action__in=("approval.taken_back", "approval.voided"))
+    ended = {json.loads(canon)["data"]["approval"] for canon in ends.values_list("canon", flat=True).iterator()}
     rows = Decision.objects.using(using).filter(decision="approve").order_by("pk")
-    for pk, request_id, revision, approver in rows.values_list("pk", "request_id", "revision__number", "approver_id"):
+    for pk, request_id, revision, approver, ended_by in rows.values_list(
+        "pk", "request_id", "revision__number", "approver_id", "ended_by"
+    ):
+        if (str(pk) in ended) != bool(ended_by):
+            said = "ended" if str(pk) in ended else "standing"
+            now = ended_by or "standing"
+            yield f"the approval {pk} of REQ-{request_id:06d} is {now}, but its events left it {said}"
         if (f"REQ-{request_id:06d}", revision, str(approver)) not in given:
             yield f"the approval {pk} of REQ-{request_id:06d} (revision {revision}) exists, but no event tells of it"

@@ -73,6 +73,7 @@ SENTENCES: Final[dict[str, str]] = {
     "scan.completed": "{actor} checked {checked} resources of AWS account {account}: {drifted} differ.",
     "scan.failed": "{actor} could not check AWS account {account}: {code}.",
     "sweep.recovered": "{actor} picked up what a lost message left: {requests}.",
+    "check.ordered": "{actor} ordered a look at {role_name} in AWS account {account}.",
     "inventory.adopted": "{actor} adopted {resource} into the inventory.",
     "inventory.released": "{actor} released {resource} from the inventory.",
     "aws.unexplained_write": "{session} called {api} on {resource} in AWS account {account} without a step of ours.",

@@ -54,6 +54,8 @@ def apply(*, request_id: int, tools: Tools) -> str:
     except (FencedOut, WrongState) as lost:
         _log.warning("fenced_out", run=journal.number_of(going.run), reason=str(lost))
         journal.fenced_out(going)
+        if not going.run.request.begun():
+            lease.release(going.held)
     return "fenced_out"
 
 
@@ -115,7 +117,7 @@ class Applying:
     def _reopen(self, changed: list[Difference]) -> None:
         run = self.journal.run
         try:
-            reopen(run.request, "context_changed", changed, self.tools, run=run, anew=True)
+            reopen(run.request, "context_changed", changed, self.tools, anew=True)
         except (AwsError, WrongAccount) as error:
             code = error.code if isinstance(error, AwsError) else "WrongAccount"
             raise Waits(code, self.tools.backoff(run.tries), counts=True) from error

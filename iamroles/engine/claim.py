@@ -10,7 +10,7 @@ import secrets
 import structlog
 from django.db import transaction
 
-from iamroles import audit, canonical
+from iamroles import audit
 from iamroles.engine import ends, journal, lease, observe, proof
 from iamroles.engine.explain import Difference
 from iamroles.engine.journal import Journal
@@ -18,9 +18,9 @@ from iamroles.engine.lease import Held
 from iamroles.engine.proof import NotEnough, NotWhatWasApproved, Proved
 from iamroles.engine.tools import Tools
 from iamroles.models import Proposal, Request, Revision, Run
-from iamroles.proposal.propose import Stored, read
+from iamroles.proposal.propose import read
 from iamroles.rules import states
-from iamroles.transitions import WrongState, move_request, move_run, subject_of, void_decisions
+from iamroles.transitions import WrongState, move_request, recall_runs, subject_of, void_decisions
 
 _log = structlog.get_logger(__name__)
 
@@ -36,7 +36,8 @@ def due_request(request_id: int, tools: Tools) -> tuple[Request, Proposal, Run |
     proposal = request.current_proposal() if request else None
     if request is None or proposal is None:
         raise NothingToDo("not_approved")
-    run = Run.objects.filter(proposal=proposal).select_related("request").order_by("-number").first()
+    runs = Run.objects.filter(proposal=proposal).exclude(stop_reason=states.RECALLED)
+    run = runs.select_related("request").order_by("-number").first()
     if run is None:
         return request, proposal, None
     if run.state in (states.STOPPED, states.DONE):
@@ -83,9 +84,9 @@ def _under_lease(request_id: int, held: Held, tools: Tools) -> tuple[Journal, Pr
         if run is not None and request.begun():
             _stop_begun(request, run, held, error.cause, tools)
         else:
-            reopen(request, error.cause, [], tools, run=run)
+            reopen(request, error.cause, [], tools)
         raise NothingToDo("in_review") from error
-    if run is None and proved.expires_at <= tools.now():
+    if not request.begun() and proved.expires_at <= tools.now():
         raise NothingToDo("expired")
     plan = proved.stored.plan
     if run is None:
@@ -109,10 +110,9 @@ def _stop_begun(request: Request, run: Run, held: Held, cause: str, tools: Tools
     ends.write(going, ends.conflict(read(run.proposal.canonical), [], None, cause))
 
 
-def reopen(
-    request: Request, cause: str, differences: list[Difference], tools: Tools, *, run: Run | None, anew: bool = False
-) -> None:
-    """Returns an approved request to review. `anew` makes a new revision from the same facts over a fresh look.
+def reopen(request: Request, cause: str, differences: list[Difference], tools: Tools, *, anew: bool = False) -> None:
+    """Returns an approved request to review; nobody's approval stands. `anew` makes a new revision from the same facts
+    over a fresh look.
 
     Raises AwsError from that look, and WrongState.
     """
@@ -121,9 +121,8 @@ def reopen(
     seen = observe.see(request, revision, tools, number=revision.number + 1) if anew else None
     fields: dict[str, object] = {"approved_at": None, "next_try_at": None}
     with transaction.atomic():
-        if run is not None:
-            stored = read(run.proposal.canonical)
-            _close_unbegun(run, stored, cause, tools)
+        void_decisions(request, cause=cause, actor=tools.actor, at=now)
+        recall_runs(request, cause=cause, actor=tools.actor, at=now)
         if seen is not None:
             fields |= _next_revision(request, revision, seen, cause, tools)
         data: dict[str, object] = {
@@ -134,31 +133,9 @@ def reopen(
         move_request(request, "reopen", event="request.reopened", actor=tools.actor, at=now, data=data, fields=fields)
 
 
-def _close_unbegun(run: Run, stored: Stored, cause: str, tools: Tools) -> None:
-    data: dict[str, object] = {
-        "run": journal.number_of(run),
-        "reason": "conflict",
-        "base_digest": canonical.digest(stored.base.as_mapping()),
-        "target_digest": canonical.digest(stored.target.as_mapping()),
-        "live_digest": "",
-    }
-    move_run(
-        run,
-        "stop",
-        event="run.stopped",
-        actor=tools.actor,
-        at=tools.now(),
-        data=data,
-        outcome="failed",
-        code=cause,
-        fields={"stop_reason": "conflict", "detail": {**run.detail, "code": cause}, "next_run_at": None},
-    )
-
-
 def _next_revision(
     request: Request, before: Revision, seen: observe.Seen, cause: str, tools: Tools
 ) -> dict[str, object]:
-    void_decisions(request, cause=cause, actor=tools.actor, at=seen.at)
     revision = Revision.objects.create(
         request=request,
         number=before.number + 1,

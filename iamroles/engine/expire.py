@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 
 import structlog
+from django.db import transaction
 
 from iamroles.audit import Actor
-from iamroles.models import Request, Run
+from iamroles.models import Request
 from iamroles.rules import states
-from iamroles.transitions import WrongState, move_request
+from iamroles.transitions import WrongState, move_request, recall_runs
 
 _log = structlog.get_logger(__name__)
 
@@ -19,22 +20,21 @@ def expire_due(*, actor: Actor, at: datetime) -> int:
     rows = Request.objects.filter(
         state__in=(states.IN_REVIEW, states.APPROVED), revisions__proposal__expires_at__lte=at
     )
-    closed = 0
-    for request in rows.distinct():
-        proposal = request.current_proposal()
-        if proposal is None or proposal.expires_at > at or _has_run(request):
-            continue
-        data: dict[str, object] = {"revision": request.revision_number, "from_state": request.state}
-        fields = {"outcome": "expired", "next_try_at": None}
-        try:
+    return sum(_expire(pk, actor, at) for pk in rows.distinct().values_list("pk", flat=True))
+
+
+def _expire(request_id: int, actor: Actor, at: datetime) -> bool:
+    try:
+        with transaction.atomic():
+            request = Request.objects.select_for_update().get(pk=request_id)
+            proposal = request.current_proposal()
+            if proposal is None or proposal.expires_at > at or request.begun():
+                return False
+            data: dict[str, object] = {"revision": request.revision_number, "from_state": request.state}
+            fields = {"outcome": "expired", "next_try_at": None}
             move_request(request, "expire", event="request.expired", actor=actor, at=at, data=data, fields=fields)
-        except WrongState as error:
-            _log.info("expiry_overtaken", request=request.reference, reason=str(error))
-            continue
-        closed += 1
-    return closed
-
-
-def _has_run(request: Request) -> bool:
-    runs = Run.objects.filter(request=request, proposal__revision__number=request.revision_number)
-    return runs.exists()
+            recall_runs(request, cause="expired", actor=actor, at=at)
+    except WrongState as error:
+        _log.info("expiry_overtaken", request_id=request_id, reason=str(error))
+        return False
+    return True

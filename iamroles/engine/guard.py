@@ -42,8 +42,9 @@ def check(journal: Journal, aws_now: datetime, now: datetime, limits: Limits, *,
     account = AwsAccount.objects.select_for_update().get(pk=journal.held.account.pk)
     lease.require_ours(journal.held)
     run = Run.objects.filter(pk=journal.run.pk, state=states.GOING, version=journal.run.version)
-    request = Request.objects.filter(pk=journal.run.request_id, state=states.APPROVED)
-    if not run.exists() or not request.exists():
+    # Locked until the intent is committed: a withdrawal either comes first, or finds the request begun.
+    request = Request.objects.select_for_update().filter(pk=journal.run.request_id, state=states.APPROVED)
+    if request.first() is None or not run.exists():
         raise FencedOut(journal.held.fence)
     if account.paused_at is not None and not removes_only:
         raise Paused

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from iamroles import canonical, permissions, signing
+from iamroles import audit, canonical, permissions, signing
 from iamroles.blueprints import build_desired
 from iamroles.blueprints import facts as facts_module
 from iamroles.models import Decision, Proposal, Request
@@ -86,7 +86,10 @@ def _require_same_envelope(request: Request, proposal: Proposal, stored: Stored)
 def _require_signatures(proposal: Proposal, recomputed: str) -> list[Decision]:
     rows = Decision.objects.filter(revision=proposal.revision, decision="approve", ended_by="")
     approvals = list(rows.select_related("request", "revision", "approver").order_by("pk"))
+    ended = audit.ended_approvals(proposal.revision.request.reference)
     for row in approvals:
+        if str(row.pk) in ended:
+            raise NotWhatWasApproved("ended_approval", row.proposal_digest, recomputed)
         if row.proposal_digest != recomputed:
             raise NotWhatWasApproved("approval", row.proposal_digest, recomputed)
         if not signing.verify(signing.approval_payload(row), key=row.key_id, signature=row.signature):
@@ -102,6 +105,8 @@ def _require_quorum(request: Request, proposal: Proposal, stored: Stored) -> Non
         raise NotEnough("rule_changed")
     if request.account is None or stored.body["owner_group"] != request.account.owner.name:
         raise NotEnough("owner_changed")
+    if not permissions.may_request(request.requester, request.team, request.account).allowed:
+        raise NotEnough("requester_lost_rights")
     needed = approval.requirements_for(
         risk=stored.body["risk"],
         adopts=stored.body["adopts"],

@@ -510,7 +510,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='run',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state', 'stopped'), ('stop_reason__in', ('blocked', 'conflict', 'quarantined', 'invalid'))), models.Q(models.Q(('state', 'stopped'), _negated=True), ('stop_reason', '')), _connector='OR'), name='run_reason_iff_stopped'),
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state', 'stopped'), ('stop_reason__in', ('blocked', 'conflict', 'quarantined', 'invalid', 'recalled'))), models.Q(models.Q(('state', 'stopped'), _negated=True), ('stop_reason', '')), _connector='OR'), name='run_reason_iff_stopped'),
         ),
         migrations.AddConstraint(
             model_name='step',

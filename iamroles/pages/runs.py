@@ -196,6 +196,8 @@ def _cause(run: Run) -> str:
         return "AWS reads neither as it was when this was approved, nor as it should afterwards."
     if run.stop_reason == "quarantined":
         return f"It was tried {run.tries or 'too many'} times without coming to an end."
+    if run.stop_reason == "recalled":
+        return "The request went back or was closed before the first AWS call."
     return "The stored plan is not the approved one, or the AWS account that answered is not the approved one."
 
 
@@ -205,6 +207,7 @@ _MEANINGS = {
     "conflict": "Somebody changed the role after it was observed. Roledesk overwrites nobody's change, so it stopped. "
     "What was observed, what was approved and what is live stand below.",
     "quarantined": "The cause is not known. The run is held back so that other requests go on, until a person looks.",
+    "recalled": "No AWS call was made by this run. If the request is approved again, a new run starts.",
     "invalid": "What was approved cannot be proved any more, so nothing more is applied, now or later.",
 }
 _CHOICES: dict[str, tuple[str, ...]] = {
@@ -217,6 +220,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
         "Ask again: a new request is compared with what is live now and needs a new approval.",
     ),
     "quarantined": ("Operator: read the worker's log for this request before anything else.",),
+    "recalled": ("See the request for what happens next.",),
     "invalid": (
         "Operator and security: look at the event of this run in the audit history before anything else.",
         "Ask again with a new request; this one is never applied.",

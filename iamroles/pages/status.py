@@ -54,6 +54,6 @@ def status_of(request: Request, run: Run | None) -> Status:
     """Returns the status of a request; `run` is its latest run, which counts only while the request is approved."""
     if request.state == states.CLOSED:
         return _BY_OUTCOME[request.outcome]
-    if request.state == states.APPROVED and run is not None:
+    if request.state == states.APPROVED and run is not None and run.stop_reason != states.RECALLED:
         return _BY_REASON[run.stop_reason] if run.state == states.STOPPED else _BY_RUN[run.state]
     return _BY_STATE[request.state]

@@ -30,7 +30,9 @@ STOPPED: Final = "stopped"
 DONE: Final = "done"
 RUN_STATES: Final = (GOING, WAITING, STOPPED, DONE)
 
-STOP_REASONS: Final = ("blocked", "conflict", "quarantined", "invalid")
+# "recalled": the request went back or was closed before the first AWS call of the run; a later run starts afresh.
+RECALLED: Final = "recalled"
+STOP_REASONS: Final = ("blocked", "conflict", "quarantined", "invalid", RECALLED)
 
 # verb -> (states it may start from, state it leads to). A verb that is not here changes no state.
 REQUEST_VERBS: Final[dict[str, tuple[frozenset[str], str]]] = {

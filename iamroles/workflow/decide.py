@@ -13,7 +13,7 @@ from iamroles.audit import Actor
 from iamroles.models import Decision, Proposal, Request, User
 from iamroles.rules import approval, groups, states
 from iamroles.rules.approval import Requirement
-from iamroles.transitions import WrongState, move_request, subject_of
+from iamroles.transitions import WrongState, move_request, recall_runs, subject_of
 from iamroles.workflow.verbs import Invalid, NotAllowed, SignInTooOld, StaleDigest, lock, require, verb
 
 APPROVE, CHANGES, REJECT = "approve", "changes", "reject"
@@ -185,6 +185,7 @@ def take_back(*, request_id: int, user: User, actor: Actor, at: datetime) -> Req
     if request.state not in (states.IN_REVIEW, states.APPROVED) or request.begun():
         raise WrongState(request.reference, "take back", "applying" if request.begun() else request.state)
     Decision.objects.filter(pk=standing.pk).update(ended_at=at, ended_by="taken_back")
+    recall_runs(request, cause="taken_back", actor=actor, at=at)
     data = {
         "revision": standing.revision.number,
         "proposal_digest": standing.proposal_digest,

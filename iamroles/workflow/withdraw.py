@@ -7,7 +7,7 @@ from datetime import datetime
 from iamroles import permissions
 from iamroles.audit import Actor
 from iamroles.models import Request, User
-from iamroles.transitions import WrongState, move_request, void_decisions
+from iamroles.transitions import WrongState, move_request, recall_runs, void_decisions
 from iamroles.workflow.verbs import lock, require, verb
 
 
@@ -20,6 +20,7 @@ def withdraw(*, request_id: int, user: User, reason: str, actor: Actor, at: date
         raise WrongState(request.reference, "withdraw", "applying")
     before = request.state
     void_decisions(request, cause="withdrawn", actor=actor, at=at)
+    recall_runs(request, cause="withdrawn", actor=actor, at=at)
     return move_request(
         request,
         "withdraw",

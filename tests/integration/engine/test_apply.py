@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from django.db import connection, connections
 
+from iamroles.audit.states import wrong_states
 from iamroles.blueprints.state import RoleState
-from iamroles.engine import observe
+from iamroles.engine import guard, observe
 from iamroles.iam import documents, trust
-from iamroles.models import Decision, Lease, ManagedRole, Proposal, Request, Revision, Run, User
+from iamroles.models import AwsAccount, Decision, Lease, ManagedRole, Proposal, Request, Revision, Run, User
 from iamroles.proposal.propose import digest_of
-from tests.integration.engine.world import POLICY, ROLE, TASK, World
+from iamroles.transitions import WrongState
+from iamroles.workflow import decide, withdraw
+from tests.integration.engine.world import POLICY, ROLE, TASK, World, actor
 
 LIMITED = "arn:aws:iam::aws:policy/AWSCodeDeployRoleForECSLimited"
 CREATED = ["CreateRole", "CreatePolicy", "AttachRolePolicy", "AttachRolePolicy"]
@@ -264,3 +270,80 @@ def test_unknown_ids_are_refused_quietly(world: World, request_id: int) -> None:
     assert observe.observe(request_id=request_id, tools=tools) == "not_due"
     assert check.answer_order(order_id=request_id, tools=tools) == "not_due"
     assert TASK in {role.arn for role in world.aws.roles.values()}
+
+
+class TestRecall:
+    """What goes back or is closed before its first call leaves nothing behind, and comes back only by new approvals."""
+
+    def test_a_taken_back_approval_restored_by_sql_is_not_applied(self, world: World) -> None:
+        request = world.approved()
+        decide.take_back(request_id=request.pk, user=world.approver, actor=actor(world.approver), at=world.clock())
+        Decision.objects.update(ended_by="", ended_at=None)
+        Request.objects.update(state="approved")
+        assert applies_nothing(world, request) == ("invalid", "invalid", [])
+        assert [s for s in wrong_states() if "its events left it ended" in s]
+
+    def test_a_requester_who_lost_the_account_gets_nothing(self, world: World) -> None:
+        request = world.approved()
+        world.account.teams.clear()
+        assert applies_nothing(world, request) == ("in_review", "", [])
+
+    def test_an_approval_that_expired_while_waiting_is_not_applied(self, world: World) -> None:
+        request = world.approved()
+        AwsAccount.objects.update(paused_at=world.clock())
+        world.apply(request)
+        world.clock.pass_by(8 * 86_400)
+        AwsAccount.objects.update(paused_at=None)
+        assert world.apply(request) == "expired"
+        assert world.sent() == []
+
+    def test_after_going_back_it_is_approved_anew_and_applied(self, world: World) -> None:
+        request = world.approved()
+        AwsAccount.objects.update(paused_at=world.clock())
+        world.apply(request)
+        group = world.approver.groups.get()
+        world.approver.groups.clear()
+        AwsAccount.objects.update(paused_at=None)
+        world.clock.pass_by(3600)
+        assert world.apply(request) == "in_review"
+        assert [(run.state, run.stop_reason) for run in Run.objects.all()] == [("stopped", "recalled")]
+        world.approver.groups.add(group)
+        world.approve(request)
+        assert world.apply(request) == "applied"
+        assert world.sent() == CREATED
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="on SQLite the guard holds the whole database")
+def test_a_withdrawal_waits_for_the_guard(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    request = world.approved()
+    real, said = guard.check, []
+
+    def withdraw_meanwhile() -> None:
+        try:
+            withdraw.withdraw(
+                request_id=request.pk,
+                user=world.requester,
+                reason="",
+                actor=actor(world.requester),
+                at=world.clock(),
+            )
+            said.append("withdrawn")
+        except WrongState:
+            said.append("too late")
+        finally:
+            connections.close_all()
+
+    racer = threading.Thread(target=withdraw_meanwhile)
+
+    def checked_then_raced(*arguments: Any, **named: Any) -> None:
+        real(*arguments, **named)
+        if not racer.ident:
+            racer.start()
+            racer.join(1)
+
+    monkeypatch.setattr(guard, "check", checked_then_raced)
+    assert world.apply(request) == "applied"
+    racer.join(10)
+    request.refresh_from_db()
+    assert (said, request.outcome, world.sent()) == (["too late"], "applied", CREATED)

@@ -128,10 +128,22 @@ class TestExpire:
         assert (request.state, request.outcome) == ("closed", "expired")
         assert AuditEvent.objects.filter(action="request.expired", actor_id="tend").count() == 1
 
-    def test_leaves_a_run_that_has_begun(self, world: World) -> None:
+    def test_closes_what_waited_without_a_call(self, world: World) -> None:
         request = world.approved()
         AwsAccount.objects.update(paused_at=world.clock())
         world.apply(request)
+        world.clock.pass_by(8 * 86_400)
+        assert expire.expire_due(actor=ACTOR, at=world.clock()) == 1
+        request.refresh_from_db()
+        assert (request.outcome, request.runs.get().stop_reason) == ("expired", "recalled")
+        AwsAccount.objects.update(paused_at=None)
+        assert world.apply(request) == "not_approved"
+
+    def test_leaves_a_run_whose_first_call_was_intended(self, world: World) -> None:
+        request = world.approved()
+        AwsAccount.objects.update(paused_at=world.clock())
+        world.apply(request)
+        request.runs.get().steps.filter(position=1).update(attempt=1)
         world.clock.pass_by(8 * 86_400)
         assert expire.expire_due(actor=ACTOR, at=world.clock()) == 0
 
