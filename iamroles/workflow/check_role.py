@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from iamroles import doorbell, permissions
+from iamroles import audit, doorbell, permissions
 from iamroles.audit import Actor
 from iamroles.blueprints import answers
 from iamroles.blueprints import facts as facts_module
@@ -34,6 +34,13 @@ def check_role(
         raise Invalid(problems[0].message, "role_name", problems[0].id)
     order = ObservationOrder.objects.create(
         account=account, ordered_by=user, role_name=role_name, facts=facts_module.write(facts), at=at, next_try_at=at
+    )
+    audit.record(
+        "check.ordered",
+        actor=actor,
+        subject=audit.Subject("role", facts.role_arn, role_name),
+        at=at,
+        data={"account": account.number, "role_name": role_name},
     )
     doorbell.ring(doorbell.ANSWER, order_id=order.pk)
     return order

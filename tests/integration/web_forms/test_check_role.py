@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -9,8 +10,9 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from iamroles.audit import words
 from iamroles.iam import documents, trust
-from iamroles.models import ObservationOrder, Request
+from iamroles.models import AuditEvent, ObservationOrder, Request
 from tests.integration.web_forms.reading import summary_of, text_of
 
 URL = "/inventory/check/"
@@ -75,6 +77,13 @@ def test_an_absent_role_leads_to_the_form_filled_in(client: Client, order: Obser
     answer(order, {"state": "missing", "role": None, "sentences": [], "missing": []})
     page = text_of(client.get(f"{URL}{order.pk}/"))
     assert "/requests/new/role/?team=orders&account=111122223333&role_name=ecsCodeDeployRole" in page
+
+
+def test_ordering_is_an_event(order: ObservationOrder) -> None:
+    event = AuditEvent.objects.get(action="check.ordered")
+    assert json.loads(event.canon)["data"] == {"account": "111122223333", "role_name": "ecsCodeDeployRole"}
+    assert event.object_id == "arn:aws:iam::111122223333:role/ecsCodeDeployRole"
+    assert words.sentence(event) == "Requester ordered a look at ecsCodeDeployRole in AWS account 111122223333."
 
 
 @pytest.mark.parametrize(
