@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from django.utils.crypto import salted_hmac
@@ -29,6 +29,7 @@ from iamroles.proposal import read as read_proposal
 from iamroles.rules import states
 
 TRIES_AT_MOST: Final = 12  # after this many failed looks an operator looks again (UX.md P5)
+ANSWER_WITHIN: Final = timedelta(seconds=30)  # a look takes seconds; after this the page says since when it is quiet
 LIVE_STATES: Final = (states.SUBMITTED, states.APPROVED)
 KIND_WORDS: Final = {
     "role": "CodeDeploy service role",
@@ -69,7 +70,8 @@ class RequestPage:
 
 def markers(user: User, request: Request, run: Run | None, steps: Sequence[Step]) -> str:
     """Returns two keyed marks, "request.progress": equal ones mean that nothing is new for this person."""
-    first = f"{user.pk}|{request.pk}|{request.version}|{request.tries}|{request.last_code}"
+    quiet = quiet_since(request, datetime.now(UTC))
+    first = f"{user.pk}|{request.pk}|{request.version}|{request.tries}|{request.last_code}|{quiet}"
     head = salted_hmac("roledesk.request", first, algorithm="sha256").hexdigest()[:16]
     return f"{head}.{run_pages.marker_of(user, run, steps) if run else 0}"
 
@@ -150,7 +152,19 @@ def next_step(request: Request, run: Run | None, progress: Progress | None, deci
     return _CLOSED[request.outcome].format(account=account)
 
 
+def quiet_since(request: Request, at: datetime) -> datetime | None:
+    """Returns since when a worker's look is overdue: since it was sent, or since the next try was due."""
+    if request.state != states.SUBMITTED or request.tries >= TRIES_AT_MOST:
+        return None
+    due = request.next_try_at if request.last_code else request.updated_at
+    return due if due and at - due > ANSWER_WITHIN else None
+
+
 def _observing(request: Request, account: str) -> str:
+    quiet = quiet_since(request, datetime.now(UTC))
+    if quiet:
+        since = f"{quiet.astimezone(UTC):%H:%M:%S} UTC"
+        return f"No answer from a worker since {since}; another will take over. Your answers are kept."
     if not request.last_code:
         return f"A worker is reading {account}. Nothing is changed by that; it usually takes a few seconds."
     failed = f"Reading {account} failed: {request.last_code}."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -142,6 +143,24 @@ class TestPage:
         Request.objects.filter(pk=row.pk).update(tries=12)
         assert "It was tried 12 times. An operator has to look." in text_of(signed_in("rosa").get(detail(row)))
 
+    def test_says_since_when_no_worker_answers(self, here: World, signed_in: NewClient) -> None:
+        row = in_state(here, "submitted")
+        rows = Request.objects.filter(pk=row.pk)
+        now = datetime.now(UTC)
+        early, late = now - timedelta(seconds=20), now - timedelta(seconds=31)
+        said = f"No answer from a worker since {late:%H:%M:%S} UTC; another will take over."
+        failed = {"last_code": "Throttling", "tries": 2, "updated_at": now - timedelta(hours=1)}
+        for values, expected in (
+            ({"updated_at": early}, False),
+            ({"updated_at": late, "next_try_at": now + timedelta(seconds=29)}, True),
+            ({**failed, "next_try_at": early}, False),
+            ({**failed, "next_try_at": late}, True),
+            ({**failed, "next_try_at": late, "tries": 12}, False),
+        ):
+            rows.update(**values)
+            page = text_of(signed_in("rosa").get(detail(row)))
+            assert (said in page, "No answer" in page) == (expected, expected), values
+
     def test_costs_the_same_whatever_its_history(
         self, here: World, signed_in: NewClient, key: Key, django_assert_max_num_queries: Any
     ) -> None:
@@ -184,6 +203,15 @@ class TestPolling:
         assert "In review" in page
         assert 'id="request-proposal"' in page
         assert "hx-get" not in page
+
+    def test_tells_an_open_page_that_no_worker_answers(self, here: World, signed_in: NewClient) -> None:
+        row = in_state(here, "submitted")
+        client = signed_in("rosa")
+        seen = self.marker(client, row)
+        Request.objects.filter(pk=row.pk).update(updated_at=datetime.now(UTC) - timedelta(seconds=31))
+        answer = self.poll(client, row, seen)
+        assert (answer.status_code, "No answer from a worker since" in text_of(answer)) == (200, True)
+        assert self.poll(client, row, self.marker(client, row)).status_code == 204
 
     def test_sends_only_the_progress_when_a_step_is_done(self, here: World, signed_in: NewClient) -> None:
         row = in_state(here, "approved")
