@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from portal.demo.guardian import end_groups
-from portal.demo.places import ROOT
+from portal.demo.places import ROOT, make_folders
 from portal.demo.processes import Spec
 
 _PR_SET_PDEATHSIG = 1
@@ -35,8 +35,9 @@ class Failed(Exception):
 class Family:
     """All processes of one demo."""
 
-    def __init__(self, *, logs: Path, lock_descriptor: int) -> None:
-        self._logs = logs
+    def __init__(self, *, var: Path, lock_descriptor: int) -> None:
+        self._var = var
+        self._logs = var / "logs"
         self._specs: dict[str, Spec] = {}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._restarted_at: dict[str, list[float]] = {}
@@ -106,6 +107,7 @@ class Family:
         self._guardian.wait()
 
     def _spawn(self, spec: Spec) -> subprocess.Popen[bytes]:
+        make_folders(self._var)  # somebody may have deleted one while the demo runs
         with (self._logs / f"{spec.name}.log").open("ab") as log:
             process = subprocess.Popen(
                 spec.command,

@@ -144,9 +144,7 @@ def main() -> int:
     except OSError as error:
         print(f"{error.filename or var} cannot be written ({error.strerror}). Try: make demo-reset", file=sys.stderr)
         return 1
-    return _supervise(
-        Supervisor(place=place, family=Family(logs=var / "logs", lock_descriptor=descriptor), parent=parent)
-    )
+    return _supervise(Supervisor(place=place, family=Family(var=var, lock_descriptor=descriptor), parent=parent))
 
 
 def _supervise(supervisor: Supervisor) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -38,7 +39,7 @@ from portal.demo.processes import Spec
 from portal.demo.running import RunningLock
 var, token, source = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
 lock = RunningLock(var)
-family = Family(logs=var / "logs", lock_descriptor=lock.take("http://127.0.0.1:1/"))
+family = Family(var=var, lock_descriptor=lock.take("http://127.0.0.1:1/"))
 for name in ("one", "two"):
     family.start(Spec(name, (sys.executable, "-c", source, token), dict(os.environ)))
 print("started", flush=True)
@@ -124,7 +125,7 @@ class TestFamily:
     @pytest.fixture
     def family(self, var: Path) -> Iterator[Family]:
         lock = RunningLock(var)
-        family = Family(logs=var / "logs", lock_descriptor=lock.take("http://127.0.0.1:1/"))
+        family = Family(var=var, lock_descriptor=lock.take("http://127.0.0.1:1/"))
         yield family
         family.stop(grace=1)
         lock.release()
@@ -146,6 +147,24 @@ class TestFamily:
         family.restart_what_died(now=100.0)
         after = wait_for_count(token, 2)
         assert before & after == set()
+
+    def test_makes_deleted_folders_again_before_a_restart(self, family: Family, token: str, var: Path) -> None:
+        needs_its_folder = (
+            f"open({str(var / 'broker' / 'control' / 'one')!r}, 'w').close(); import time; time.sleep(600)"
+        )
+        family.start(self.spec(token, needs_its_folder))
+        (before,) = wait_for_count(token, 1)
+        shutil.rmtree(var / "broker")
+        shutil.rmtree(var / "logs")
+        os.kill(before, signal.SIGKILL)
+        wait_for_count(token, 0)
+        family.restart_what_died(now=100.0)
+        (after,) = wait_for_count(token, 1)
+        give_up = time.monotonic() + 5
+        while not made.exists():
+            assert time.monotonic() < give_up
+            time.sleep(0.05)
+        assert processes_with(token) == {after}
 
     def test_gives_up_on_what_keeps_dying_and_shows_its_last_words(self, family: Family, token: str, var: Path) -> None:
         family.start(self.spec(token, "print('no such module'); raise SystemExit(3)"))
