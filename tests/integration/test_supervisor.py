@@ -149,22 +149,19 @@ class TestFamily:
         assert before & after == set()
 
     def test_makes_deleted_folders_again_before_a_restart(self, family: Family, token: str, var: Path) -> None:
-        needs_its_folder = (
-            f"open({str(var / 'broker' / 'control' / 'one')!r}, 'w').close(); import time; time.sleep(600)"
-        )
-        family.start(self.spec(token, needs_its_folder))
+        made = var / "broker" / "control" / "one"
+        family.start(self.spec(token, f"import time; open({str(made)!r}, 'w').close(); time.sleep(600)"))
         (before,) = wait_for_count(token, 1)
         shutil.rmtree(var / "broker")
         shutil.rmtree(var / "logs")
         os.kill(before, signal.SIGKILL)
-        wait_for_count(token, 0)
-        family.restart_what_died(now=100.0)
-        (after,) = wait_for_count(token, 1)
-        give_up = time.monotonic() + 5
+        give_up = time.monotonic() + 10
         while not made.exists():
             assert time.monotonic() < give_up
+            family.restart_what_died(now=100.0)
             time.sleep(0.05)
-        assert processes_with(token) == {after}
+        (after,) = wait_for_count(token, 1)
+        assert after != before
 
     def test_gives_up_on_what_keeps_dying_and_shows_its_last_words(self, family: Family, token: str, var: Path) -> None:
         family.start(self.spec(token, "print('no such module'); raise SystemExit(3)"))
