@@ -39,7 +39,8 @@
     }
   });
 
-  /* Keys. `data-key="a"` or `data-key="g h"`; links and buttons are clicked, everything else gets the focus. */
+  /* Keys. `data-key="a"` or `data-key="g h"`; links and buttons are clicked, everything else gets the focus, and so
+     does what has `data-key-focus`: no single key decides. Boxes that are ticked already are passed over. */
   const modified = (event) => event.ctrlKey || event.metaKey || event.altKey;
   const typing = (target) => target.closest("input:not([type=checkbox], [type=radio]), textarea, select, [contenteditable]");
   let prefix = "";
@@ -50,9 +51,11 @@
   }
 
   function press(keys) {
-    const found = [...document.querySelectorAll(`[data-key="${CSS.escape(keys)}"]`)].find(visible);
+    const found = [...document.querySelectorAll(`[data-key="${CSS.escape(keys)}"]`)]
+      .find((element) => visible(element) && !element.matches(":checked"));
     if (!found) return false;
-    if (found.matches("a, button, summary, [type=checkbox]")) found.click();
+    const presses = found.matches("a, button, summary, [type=checkbox]") && !found.hasAttribute("data-key-focus");
+    if (presses) found.click();
     else found.focus();
     return true;
   }
@@ -92,7 +95,8 @@
   document.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
       const form = event.target.closest("form");
-      if (form) { event.preventDefault(); form.requestSubmit(form.querySelector("[data-default]") || undefined); }
+      const chosen = event.target.closest("button[type=submit]") || form?.querySelector("[data-default]");
+      if (form) { event.preventDefault(); form.requestSubmit(chosen || undefined); }
       return;
     }
     if (event.key === "Escape") {
