@@ -152,6 +152,8 @@ class TestFamily:
         made = var / "broker" / "control" / "one"
         family.start(self.spec(token, f"import time; open({str(made)!r}, 'w').close(); time.sleep(600)"))
         (before,) = wait_for_count(token, 1)
+        while not made.exists():
+            time.sleep(0.05)
         shutil.rmtree(var / "broker")
         shutil.rmtree(var / "logs")
         os.kill(before, signal.SIGKILL)
