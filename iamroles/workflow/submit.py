@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from iamroles import canonical, doorbell, permissions
 from iamroles.audit import Actor
@@ -18,8 +19,12 @@ from iamroles.workflow.verbs import Invalid, NotAllowed, lock, require, verb
 def _require_managed(facts: RemovalFacts, team: Team | None, account: AwsAccount) -> None:
     """Only what the inventory holds for the team can be removed. Raises Invalid."""
     rows = ManagedRole.objects.filter(account=account, team=team, arn=facts.role_arn)
-    if not rows.filter(name_folded=facts.role_name.lower()).exists():
+    row = rows.filter(name_folded=facts.role_name.lower()).first()
+    if row is None:
         raise Invalid(f"{facts.role_name} in {account.name} is not managed for your team.", "role_name")
+    stored: Any = canonical.loads(row.desired)
+    if not set(facts.policies) <= {arn for arn, policy in stored["policies"].items() if policy}:
+        raise Invalid(f"Not every named policy is one that was made for {facts.role_name}.", "policy_name")
 
 
 @verb("submit")

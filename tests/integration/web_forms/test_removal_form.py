@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from django.test import Client
 
 from iamroles import canonical
+from iamroles.audit import Actor
 from iamroles.blueprints import PolicyState, RemovalFacts, RoleState, State
 from iamroles.blueprints import facts as facts_module
 from iamroles.blueprints.grants import grant_document
@@ -96,15 +99,21 @@ def test_another_teams_role_is_refused(client: Client, managed: Callable[..., Ma
     }
 
 
-def test_the_verb_refuses_it_too(world: World, client: Client, key: Callable[[], str], ours: ManagedRole) -> None:
-    from iamroles.audit import Actor
-
-    facts = sent(client, key)
-    ours.delete()
+@pytest.mark.parametrize(
+    ("forged", "message"),
+    [
+        ({"role_arn": f"{ARN}-other"}, "is not managed for your team"),
+        ({"policies": (POLICY, f"{POLICY}-theirs")}, "Not every named policy is one that was made for"),
+    ],
+)
+def test_the_verb_refuses_what_is_not_the_teams(
+    world: World, client: Client, key: Callable[[], str], ours: ManagedRole, forged: dict[str, Any], message: str
+) -> None:
+    facts = replace(sent(client, key), **forged)
     request = Request.objects.get()
     Request.objects.update(state="draft")
     user = world.people["requester"]
-    with pytest.raises(Invalid, match="is not managed for your team"):
+    with pytest.raises(Invalid, match=message):
         submit.submit(
             request_id=request.pk,
             user=user,

@@ -9,7 +9,7 @@ import pytest
 
 from iamroles.blueprints import RemovalFacts, RoleFacts, State
 from iamroles.blueprints import facts as facts_module
-from iamroles.iam import catalogue, documents
+from iamroles.iam import catalogue, documents, trust, wording
 from iamroles.proposal import Context, Envelope, ManagedPolicyVersion, Proposal, propose
 from iamroles.proposal.propose import resources
 from tests.unit.proposal.conftest import ACCOUNT, NAME, ROLE_ARN, as_asked
@@ -64,7 +64,7 @@ class TestWholeRole:
         )
         assert made.sentences == (
             "Deletes the role ecsCodeDeployRole in orders-staging (111122223333).",
-            "No longer: CodeDeploy in AWS account 111122223333 may use this role, only for that account's own deployments.",
+            f"No longer: {wording.sentences(trust.codedeploy_trust(ACCOUNT.number))[0]}",
             "Detaches AWSCodeDeployRoleForECSLimited; the policy itself stays in AWS.",
             "Deletes the policy ecsCodeDeployRole-PassRole: by it, CodeDeploy could hand orders-api-task to ECS tasks.",
         )
