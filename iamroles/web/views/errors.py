@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 from django.db import DatabaseError
-from django.http import HttpRequest, HttpResponse, HttpResponseServerError
+from django.http import HttpRequest, HttpResponse, HttpResponseServerError, RawPostDataException
 from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.views.decorators.csrf import csrf_exempt
@@ -71,7 +71,7 @@ def csp_report(request: HttpRequest) -> HttpResponse:
         return HttpResponse("The report is too long.", status=400, content_type="text/plain")
     try:
         report = json.loads(request.body)
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError, RawPostDataException):  # the last: it was sent as a form
         report = {}
     details = report.get("csp-report") if isinstance(report, dict) else None
     if isinstance(details, dict) and _may_log(time.monotonic()):
