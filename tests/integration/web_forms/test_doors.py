@@ -56,6 +56,14 @@ def test_every_form_and_filter_refuses_it(client: Client, signed_in: Callable[[s
     assert ObservationOrder.objects.count() == 0
 
 
+def test_a_half_character_is_refused(client: Client) -> None:
+    body = b'--b\r\nContent-Disposition: form-data; name="reason"\r\n\r\n\\ud800\r\n--b--\r\n'
+    answer = client.generic(
+        "POST", "/requests/new/role/", body, content_type="multipart/form-data; boundary=b; charset=unicode_escape"
+    )
+    assert (answer.status_code, "(U+D800)" in text_of(answer)) == (400, True)
+
+
 def test_lines_tabs_and_other_scripts_are_texts(client: Client) -> None:
     reason = "Zeile\r\nnächste\tSpalte ‎🙂 日本語"
     client.post("/requests/new/role/", ROLE_ANSWERS | {"reason": reason})
