@@ -23,6 +23,10 @@ from iamroles.iam import arns, limits
 _LINES_AT_MOST = 60  # PassRole ARNs that surely fit a managed policy of 6,144 characters (AWS.md 2.4)
 
 
+# The portal's own role, at whatever path: role names are unique in an AWS account.
+PORTAL_ROLE = "RoledeskWorker"
+
+
 @dataclass(frozen=True)
 class FieldProblem:
     """What is wrong with one field. `field` is the published form field's name."""
@@ -99,7 +103,7 @@ def check(facts: Facts) -> tuple[FieldProblem, ...]:
     problems = [
         *_as("role_name", limits.check_placeholders(facts.role_name)),
         *_as("role_name", limits.check_role_name(facts.role_name)),
-        *_as("role_name", limits.check_protected(facts.role_name, facts.account.role_path)),
+        *_as("role_name", limits.check_protected(facts.role_name, facts.account.role_path, extra=(PORTAL_ROLE,))),
     ]
     if isinstance(facts, PassingFacts):
         problems += _check_passing(facts)
@@ -155,3 +159,18 @@ def tidy_role_name(text: str) -> str:
     if line.startswith("arn:") and ":role/" in line:
         return line.rsplit("/", 1)[-1]
     return line
+
+
+def check_typed_role(text: str, account: AccountFacts) -> tuple[FieldProblem, ...]:
+    """Returns the problems of a role given as an ARN where its name is asked for: it must be the role meant here."""
+    line = _tidy(text)
+    if not line.startswith("arn:"):
+        return ()
+    problems = _as("role_name", limits.check_role_arn_in(line, account.partition, account.number))
+    if problems:
+        return problems
+    path = arns.split_role(line)[0]
+    if path != account.role_path:
+        where = f"In {account.name} such roles are at {account.role_path}; this one is at {path}."
+        return (FieldProblem("role_name", "VA02", f"{where} Enter the name alone."),)
+    return ()

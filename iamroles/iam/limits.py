@@ -47,6 +47,7 @@ _PLACEHOLDER = re.compile(
 _PROTECTED_PATHS = ("/aws-service-role/", "/aws-reserved/")
 _PROTECTED_NAMES = (
     "awsreservedsso_*",
+    "awsservicerolefor*",
     "organizationaccountaccessrole",
     "awscontroltower*",
     "stacksets-exec-*",

@@ -12,6 +12,7 @@ from iamroles.blueprints import facts as facts_module
 from iamroles.blueprints.facts import Facts, RemovalFacts
 from iamroles.models import AwsAccount, ManagedRole, Request, Revision, Team, User
 from iamroles.proposal import wording
+from iamroles.rules import states
 from iamroles.transitions import move_request, void_decisions
 from iamroles.workflow.verbs import Invalid, NotAllowed, lock, require, verb
 
@@ -25,6 +26,18 @@ def _require_managed(facts: RemovalFacts, team: Team | None, account: AwsAccount
     stored: Any = canonical.loads(row.desired)
     if not set(facts.policies) <= {arn for arn, policy in stored["policies"].items() if policy}:
         raise Invalid(f"Not every named policy is one that was made for {facts.role_name}.", "policy_name")
+
+
+def _require_one_spelling(facts: Facts, account: AwsAccount) -> None:
+    """IAM's role names are unique ignoring case. Raises Invalid for another spelling of a known role."""
+    known = ManagedRole.objects.filter(account=account, name_folded=facts.role_name.lower())
+    asked = Request.objects.filter(account=account, role_name__iexact=facts.role_name).exclude(
+        state__in=(states.DRAFT, states.CLOSED)
+    )
+    spelt = {row.arn.rsplit("/", 1)[-1] for row in known} | set(asked.values_list("role_name", flat=True))
+    others = sorted(spelt - {facts.role_name})
+    if others:
+        raise Invalid(f"{account.name} knows this role as {others[0]}: capitals matter. Enter that name.", "role_name")
 
 
 @verb("submit")
@@ -43,6 +56,7 @@ def submit(*, request_id: int, user: User, facts: Facts, reason: str, actor: Act
         raise NotAllowed("The AWS account's record changed while you typed. Open the form again.", "account_changed")
     if isinstance(facts, RemovalFacts):
         _require_managed(facts, team, account)
+    _require_one_spelling(facts, account)
     problems = (*answers.check(facts), *answers.checked_reason(reason))
     if problems:
         raise Invalid(problems[0].message, problems[0].field, problems[0].id)

@@ -117,9 +117,11 @@ class RequestForm(forms.Form):
         choice = self.choices.account(str(self.cleaned_data.get("account", "")))
         account = choice.facts if choice else _PLACEHOLDER_ACCOUNT
         facts, problems = self._read(account)
-        problems = [*problems, *answers.check(facts)]
+        typed = str(self["role_name"].value() or "")
+        problems = [*answers.check_typed_role(typed, account), *problems, *answers.check(facts)]
         if choice is None:  # without its AWS account, a role's ARN cannot be judged
-            problems = [problem for problem in problems if problem.field not in ("execution_roles", "task_roles")]
+            judged = {"execution_roles", "task_roles"} | ({"role_name"} if typed.strip().startswith("arn:") else set())
+            problems = [problem for problem in problems if problem.field not in judged]
         if self.with_reason:
             problems += answers.checked_reason(self.cleaned_data.get("reason", ""))
         self._report(problems)

@@ -63,13 +63,15 @@ class TestApply:
         request = world.approved()
         world.apply(request)
         assert list(Lease.objects.order_by("resource").values_list("resource", "owner", "fence")) == [
-            (POLICY, "", 1),
-            (ROLE, "", 1),
+            (POLICY.lower(), "", 1),
+            (ROLE.lower(), "", 1),
         ]
 
     def test_leaves_a_busy_role_alone(self, world: World) -> None:
         request = world.approved()
-        Lease.objects.create(account=world.account, resource=ROLE, owner="other", fence=7, hard_until=world.clock())
+        Lease.objects.create(
+            account=world.account, resource=ROLE.lower(), owner="other", fence=7, hard_until=world.clock()
+        )
         assert world.apply(request) == "busy"
         assert (world.sent(), Run.objects.count()) == ([], 0)
 

@@ -254,4 +254,4 @@ class TestAwsAccounts:
 
 def test_leases_are_one_row_a_resource(world: World) -> None:
     world.apply(world.approved())
-    assert Lease.objects.filter(resource=ROLE).count() == 1
+    assert Lease.objects.filter(resource=ROLE.lower()).count() == 1

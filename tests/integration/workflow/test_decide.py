@@ -204,6 +204,11 @@ class TestSubmit:
         with pytest.raises(NotAllowed, match="record changed"):
             send(requester, replace(facts, account=replace(facts.account, boundary="arn:aws:iam::1:policy/x")))
 
+    def test_refuses_another_spelling_of_a_role_that_is_asked_for(self, requester: User, facts: RoleFacts) -> None:
+        send(requester, facts)
+        with pytest.raises(Invalid, match="knows this role as ecsCodeDeployRole"):
+            send(requester, replace(facts, role_name="ecsCodedeployRole"))
+
     def test_refuses_a_protected_role(self, requester: User, facts: RoleFacts) -> None:
         with pytest.raises(Invalid):
             send(requester, replace(facts, role_name="OrganizationAccountAccessRole"))

@@ -7,7 +7,14 @@ from dataclasses import replace
 import pytest
 
 from iamroles.blueprints import AccountFacts, GrantFacts, RoleFacts, check
-from iamroles.blueprints.answers import checked_reason, read_roles, read_tags, tidy_account_number, tidy_role_name
+from iamroles.blueprints.answers import (
+    check_typed_role,
+    checked_reason,
+    read_roles,
+    read_tags,
+    tidy_account_number,
+    tidy_role_name,
+)
 
 ACCOUNT = AccountFacts("111122223333", "orders-prod")
 GOOD = RoleFacts(
@@ -74,6 +81,8 @@ class TestCheck:
             ({"role_name": "awsreservedSSO_Admin"}, "role_name", ""),
             ({"role_name": "OrganizationAccountAccessRole"}, "role_name", ""),
             ({"role_name": "cdk-deploy"}, "role_name", ""),
+            ({"role_name": "roledeskworker"}, "role_name", "never changed here"),
+            ({"role_name": "AWSServiceRoleForECS"}, "role_name", "never changed here"),
             ({"policy_name": "a b"}, "policy_name", ""),
             ({"description": "x" * 1001}, "description", "1,000"),
             ({"execution_roles": ("arn:aws:iam::111122223333:role/ecsCodeDeployRole",)}, "execution_roles", "own role"),
@@ -97,3 +106,18 @@ def test_reason(text: str, count: int) -> None:
 def test_tidies_pasted_texts() -> None:
     assert tidy_account_number("1111-2222-3333") == "111122223333"
     assert tidy_role_name(' "arn:aws:iam::111122223333:role/apps/ecsCodeDeployRole" ') == "ecsCodeDeployRole"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("ecsCodeDeployRole", ""),
+        ("arn:aws:iam::111122223333:role/ecsCodeDeployRole", ""),
+        ("arn:aws:iam::999988887777:role/ecsCodeDeployRole", "999988887777"),
+        ("arn:aws:iam::111122223333:role/portal/RoledeskWorker", "this one is at /portal/"),
+    ],
+)
+def test_an_arn_for_a_role_name_must_mean_this_role(text: str, words: str) -> None:
+    problems = check_typed_role(text, ACCOUNT)
+    assert bool(problems) == bool(words)
+    assert words in " ".join(p.message for p in problems)
