@@ -1,4 +1,4 @@
-"""The state check: requests, runs and approvals must be what their last events say. Reads rows, changes none.
+"""The state check: requests, runs, approvals and proposals must be what their events say. Reads rows, changes none.
 
 It finds a state that was changed around `transitions`, by SQL for example. It cannot say who did it.
 """
@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from iamroles.models import AuditEvent, Decision, Request, Run
+from iamroles.models import AuditEvent, Decision, Proposal, Request, Run
 from iamroles.rules import states
 
 # The state and outcome that a request has after an event. Events that are not here change no state.
@@ -43,8 +43,8 @@ _RUN_AFTER: Final[dict[str, str]] = {
 
 
 def wrong_states(using: str = "default") -> list[str]:
-    """Returns a sentence for each request, run or standing approval that its events do not explain, in order."""
-    return [*_wrong_requests(using), *_wrong_runs(using), *_wrong_approvals(using)]
+    """Returns a sentence for each request, run, approval or proposal that its events do not explain, in order."""
+    return [*_wrong_requests(using), *_wrong_runs(using), *_wrong_approvals(using), *_wrong_proposals(using)]
 
 
 def _last_events(using: str, actions: Iterable[str], column: str) -> dict[str, tuple[str, str]]:
@@ -102,3 +102,17 @@ def _wrong_approvals(using: str) -> Iterator[str]:
             yield f"the approval {pk} of REQ-{request_id:06d} is {now}, but its events left it {said}"
         if (f"REQ-{request_id:06d}", revision, str(approver)) not in given:
             yield f"the approval {pk} of REQ-{request_id:06d} (revision {revision}) exists, but no event tells of it"
+
+
+def _wrong_proposals(using: str) -> Iterator[str]:
+    """The text that is shown, signed and applied must be the one whose digest was recorded when it was made."""
+    events = AuditEvent.objects.using(using).filter(action="revision.proposed").order_by("pk")
+    made = {
+        (request, revision): json.loads(canon)["data"]["proposal_digest"]
+        for request, revision, canon in events.values_list("request", "revision", "canon").iterator(chunk_size=500)
+    }
+    rows = Proposal.objects.using(using).select_related("revision").order_by("pk")
+    for row in rows.iterator(chunk_size=200):
+        reference = f"REQ-{row.revision.request_id:06d}"
+        if not row.intact or made.get((reference, row.revision.number)) != row.digest:
+            yield f"the proposal of {reference} (revision {row.revision.number}) is not the one that was made"

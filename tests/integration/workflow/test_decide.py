@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from iamroles import signing
+from iamroles.audit.states import wrong_states
 from iamroles.blueprints import RoleFacts
 from iamroles.models import AuditEvent, Decision, Proposal, Request, User
 from iamroles.transitions import WrongState
@@ -240,3 +241,8 @@ class TestWhatApproversRead:
         with pytest.raises(NotAllowed, match="not the one that was made"):
             give(in_review, approver, seen_digest=seen.digest)
         assert Decision.objects.count() == 0
+        assert wrong_states() == [f"the proposal of {in_review.reference} (revision 1) is not the one that was made"]
+
+    def test_an_untouched_request_is_explained(self, in_review: Request, approver: User) -> None:
+        give(in_review, approver)
+        assert wrong_states() == []
