@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ pytestmark = pytest.mark.django_db
 AT = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 WORKER = Actor(type="worker", id="w1", name="Worker w1", channel="worker")
 DIGEST = "ab" * 32
+MADE = sha256(b"{}").hexdigest()
 
 
 @pytest.fixture
@@ -34,10 +36,10 @@ def request_row() -> Request:
     )
     move(row, "submit", "request.submitted", {"revision": 1, "facts_digest": DIGEST})
     proposal = Proposal.objects.create(
-        revision=revision, canonical="{}", digest=DIGEST, risk="low", observed_at=AT, expires_at=AT
+        revision=revision, canonical="{}", digest=MADE, risk="low", observed_at=AT, expires_at=AT
     )
     keys = audit_keys("revision.proposed")
-    move(row, "propose", "revision.proposed", dict.fromkeys(keys, "x"))
+    move(row, "propose", "revision.proposed", {**dict.fromkeys(keys, "x"), "proposal_digest": MADE})
     Decision.objects.create(
         request=row, revision=revision, proposal_digest=DIGEST, approver=approver, decision="approve", at=AT,
         signed_in_at=AT,
@@ -97,6 +99,11 @@ class TestWrongStates:
         (found,) = wrong_states()
         assert found.startswith(f"{request_row.reference} run 1 is done, but EVT-")
         assert found.endswith("(run.waiting) left it waiting")
+
+    @pytest.mark.parametrize("change", [{"canonical": "[]"}, {"canonical": "[]", "digest": sha256(b"[]").hexdigest()}])
+    def test_finds_a_proposal_that_was_changed(self, request_row: Request, change: dict[str, str]) -> None:
+        Proposal.objects.update(**change)
+        assert wrong_states() == [f"the proposal of {request_row.reference} (revision 1) is not the one that was made"]
 
     def test_finds_an_approval_that_nobody_gave(self, request_row: Request) -> None:
         decision = Decision.objects.get()
