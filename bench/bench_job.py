@@ -69,6 +69,7 @@ def measure() -> Iterator[Figure]:
                 yield from _rounds(json.loads((Path(folder) / "var" / "demo.json").read_text()))
             finally:
                 demo.terminate()
+                demo.communicate()
 
 
 def _rounds(summary: dict[str, str]) -> Iterator[Figure]:
