@@ -105,14 +105,19 @@ def _wrong_approvals(using: str) -> Iterator[str]:
 
 
 def _wrong_proposals(using: str) -> Iterator[str]:
-    """The text that is shown, signed and applied must be the one whose digest was recorded when it was made."""
-    events = AuditEvent.objects.using(using).filter(action="revision.proposed").order_by("pk")
+    """The text that is shown, signed and applied must be the one whose digest was recorded when it was made.
+
+    What was found right needs no approval: its event names no digest, and its text must only be whole.
+    """
+    actions = ("revision.proposed", "request.found_right")
+    events = AuditEvent.objects.using(using).filter(action__in=actions).order_by("pk")
     made = {
-        (request, revision): json.loads(canon)["data"]["proposal_digest"]
+        (request, revision): json.loads(canon)["data"].get("proposal_digest")
         for request, revision, canon in events.values_list("request", "revision", "canon").iterator(chunk_size=500)
     }
     rows = Proposal.objects.using(using).select_related("revision").order_by("pk")
     for row in rows.iterator(chunk_size=200):
         reference = f"REQ-{row.revision.request_id:06d}"
-        if not row.intact or made.get((reference, row.revision.number)) != row.digest:
+        recorded = made.get((reference, row.revision.number), "")
+        if not row.intact or recorded not in (row.digest, None):
             yield f"the proposal of {reference} (revision {row.revision.number}) is not the one that was made"

@@ -109,6 +109,7 @@ class TestApply:
         assert observe.observe(request_id=again.pk, tools=world.tools()) == "closed"
         again.refresh_from_db()
         assert (again.state, again.outcome) == ("closed", "already_right")
+        assert wrong_states() == []
         assert world.sent() == CREATED
 
 
