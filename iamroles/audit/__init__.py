@@ -5,6 +5,7 @@ hashed, sealed and verified is described in docs/audit-format.md.
 """
 
 from iamroles.audit.find import EventFilter, ended_approvals, events_matching, find, get, neighbours, seq_of, status
+from iamroles.audit.lag import lateness
 from iamroles.audit.prove import NotSealed, prove
 from iamroles.audit.record import record
 from iamroles.audit.values import Actor, AwsCall, Change, Subject
@@ -20,6 +21,7 @@ __all__ = [
     "events_matching",
     "find",
     "get",
+    "lateness",
     "neighbours",
     "prove",
     "record",

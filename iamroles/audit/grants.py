@@ -34,6 +34,9 @@ _SEALER_RIGHTS: Final = {
 }
 
 
+_RIGHTS: Final = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "TRIGGER")
+
+
 class NoRoles(RuntimeError):
     """The database has no roles: it is SQLite."""
 
@@ -58,6 +61,31 @@ def run(found: Sequence[str], *, using: str = "default") -> None:
     with transaction.atomic(using=using), connections[using].cursor() as cursor:
         for statement in found:
             cursor.execute(statement)
+
+
+def excessive(using: str = "default", app: str = APP, sealer: str = SEALER) -> list[str]:
+    """Returns a sentence for each right to the trail that a role has beyond those of `statements`, ownership included.
+
+    Roles that do not exist are skipped: then the portal runs as the owner, and the health page says so.
+    """
+    if connections[using].vendor != "postgresql":
+        return []
+    found = []
+    with connections[using].cursor() as cursor:
+        for role, allowed in ((app, _APP_RIGHTS), (sealer, _SEALER_RIGHTS)):
+            cursor.execute(
+                "SELECT t.name, p.word, c.relowner = r.oid FROM pg_roles r, unnest(%s::text[]) t(name),"
+                " unnest(%s::text[]) p(word), pg_class c"
+                " WHERE r.rolname = %s AND c.oid = to_regclass(t.name)"
+                " AND (has_table_privilege(r.oid, c.oid, p.word))",
+                [list(guard.ALL_TABLES), list(_RIGHTS), role],
+            )
+            for table, right, owns in cursor.fetchall():
+                if owns:
+                    found.append(f"the role {role} owns {table}")
+                elif right not in allowed.get(table, "").split(", "):
+                    found.append(f"the role {role} may {right} on {table}")
+    return sorted(set(found))
 
 
 def _other_tables(using: str) -> set[str]:

@@ -11,10 +11,9 @@ from typing import Final
 
 from django.db import connections, transaction
 
-from iamroles.audit import guard
+from iamroles.audit import grants, guard, states, states_people, states_runs
 from iamroles.audit.derive import text_bytes
 from iamroles.audit.envelope import leaf_hash
-from iamroles.audit.states import wrong_states
 from iamroles.audit.verify import SealedRow, StoredCheckpoint, Trail
 from iamroles.models import AuditCheckpoint, AuditEvent, AuditLeaf, AuditPending
 
@@ -65,8 +64,26 @@ def read_trail(using: str = "default") -> Trail:
             StoredCheckpoint(row.size, bytes(row.root), bytes(row.frontier), row.note, row.signed_at) for row in stored
         ],
         missing_triggers=guard.missing(connections[using]),
+        wrong_grants=grants.excessive(using),
         wrong_states=wrong_states(using),
     )
+
+
+_STATE_CHECKS: Final = (
+    states.wrong_requests,
+    states.wrong_revisions,
+    states.wrong_approvals,
+    states.wrong_proposals,
+    states_runs.wrong_runs,
+    states_runs.wrong_steps,
+    states_people.wrong_memberships,
+    states_people.wrong_pauses,
+)
+
+
+def wrong_states(using: str = "default") -> list[str]:
+    """Returns a sentence for each row that its events do not explain: requests, runs, steps, approvals, rights."""
+    return [sentence for check in _STATE_CHECKS for sentence in check(using)]
 
 
 def read_hashes(ids: Sequence[int], using: str = "default") -> Iterator[tuple[int, bytes]]:

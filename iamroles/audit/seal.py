@@ -17,6 +17,7 @@ from iamroles.audit import checkpoint, merkle
 from iamroles.audit.checkpoint import Checkpoint, SigningKey, VerifierKey
 from iamroles.audit.derive import contradiction
 from iamroles.audit.envelope import write_time
+from iamroles.audit.lag import late_since
 from iamroles.audit.publish import NotPublished, Publisher
 from iamroles.audit.record import record_alone
 from iamroles.audit.values import Actor, Subject
@@ -57,7 +58,7 @@ class Sealer:
     using: str = "default"
     lag: timedelta = timedelta(seconds=30)
     checked: bool = False
-    late: bool = False
+    late: bool | None = None  # not known before the first look at the trail
 
     def seal(self, *, at: datetime) -> Sealed:
         """Seals one batch, publishes the newest checkpoint and returns what was done.
@@ -87,10 +88,12 @@ class Sealer:
         return Sealed(total, done.size, done.note)
 
     def _tell_lag(self, at: datetime) -> None:
-        """Records `audit.lagged` when an event waits longer than the lag limit, and `audit.recovered` afterwards."""
-        waiting = AuditPending.objects.using(self.using)
-        oldest = waiting.order_by("event_id").values_list("event__at", flat=True).first()
-        late = oldest is not None and at - oldest > self.lag
+        """Records `audit.lagged` when sealing or publishing is later than the lag limit, then `audit.recovered`."""
+        since = late_since(self.using)
+        late = since is not None and at - since > self.lag
+        if self.late is None:
+            told = AuditEvent.objects.filter(action__in=("audit.lagged", "audit.recovered")).order_by("-pk").first()
+            self.late = told is not None and told.action == "audit.lagged"
         if late == self.late:
             return
         self.late = late
@@ -100,7 +103,10 @@ class Sealer:
             subject=_TRAIL,
             at=at,
             outcome="failed" if late else "success",
-            data={"pending": waiting.count(), "oldest_at": write_time(oldest) if oldest else None},
+            data={
+                "pending": AuditPending.objects.using(self.using).count(),
+                "oldest_at": write_time(since) if since else None,
+            },
         )
 
     def _require_consistency(self) -> None:

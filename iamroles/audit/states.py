@@ -1,15 +1,16 @@
-"""The state check: requests, runs, approvals and proposals must be what their events say. Reads rows, changes none.
+"""The state check of requests: state, requester, team, facts, approvals and proposals must be what their events say.
 
-It finds a state that was changed around `transitions`, by SQL for example. It cannot say who did it.
+It finds a row that was changed around the verbs, by SQL for example. It cannot say who did it. It changes no row.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Any, Final
 
-from iamroles.models import AuditEvent, Decision, Proposal, Request, Run
+from iamroles.models import AuditEvent, Decision, Proposal, Request, Revision
 from iamroles.rules import states
 
 # The state and outcome that a request has after an event. Events that are not here change no state.
@@ -32,22 +33,9 @@ _REQUEST_AFTER: Final[dict[str, tuple[str, str]]] = {
     "request.superseded": (states.CLOSED, "superseded"),
     "resolution.confirmed": (states.CLOSED, "resolved"),
 }
-_RUN_AFTER: Final[dict[str, str]] = {
-    "run.started": states.GOING,
-    "run.resumed": states.GOING,
-    "run.taken_over": states.GOING,
-    "run.waiting": states.WAITING,
-    "run.stopped": states.STOPPED,
-    "run.verified": states.DONE,
-}
 
 
-def wrong_states(using: str = "default") -> list[str]:
-    """Returns a sentence for each request, run, approval or proposal that its events do not explain, in order."""
-    return [*_wrong_requests(using), *_wrong_runs(using), *_wrong_approvals(using), *_wrong_proposals(using)]
-
-
-def _last_events(using: str, actions: Iterable[str], column: str) -> dict[str, tuple[str, str]]:
+def last_events(using: str, actions: Iterable[str], column: str) -> dict[str, tuple[str, str]]:
     """Returns for each value of `column` the last of these events, as its action and reference."""
     rows = AuditEvent.objects.using(using).filter(action__in=list(actions)).order_by("pk")
     return {
@@ -56,9 +44,13 @@ def _last_events(using: str, actions: Iterable[str], column: str) -> dict[str, t
     }
 
 
-def _wrong_requests(using: str) -> Iterator[str]:
-    last = _last_events(using, _REQUEST_AFTER, "request")
-    for pk, state, outcome in Request.objects.using(using).order_by("pk").values_list("pk", "state", "outcome"):
+def wrong_requests(using: str) -> Iterator[str]:
+    """Yields a sentence for each request whose state or requester is not what its events say."""
+    last = last_events(using, _REQUEST_AFTER, "request")
+    created = AuditEvent.objects.using(using).filter(action="request.created", actor_type="user")
+    began = dict(created.values_list("request", "actor_id").iterator(chunk_size=2_000))
+    rows = Request.objects.using(using).order_by("pk").values_list("pk", "state", "outcome", "requester_id")
+    for pk, state, outcome, requester in rows.iterator(chunk_size=2_000):
         reference = f"REQ-{pk:06d}"
         if reference not in last:
             yield f"{reference} exists, but no event tells of it"
@@ -67,44 +59,60 @@ def _wrong_requests(using: str) -> Iterator[str]:
         if (state, outcome) != _REQUEST_AFTER[action]:
             said = " ".join(_REQUEST_AFTER[action]).strip()
             yield f"{reference} is {f'{state} {outcome}'.strip()}, but {event} ({action}) left it {said}"
+        if began.get(reference, str(requester)) != str(requester):
+            yield f"{reference} has another requester than the person who began it"
 
 
-def _wrong_runs(using: str) -> Iterator[str]:
-    last = _last_events(using, _RUN_AFTER, "object_id")
-    for request_id, number, state in (
-        Run.objects.using(using).order_by("pk").values_list("request_id", "number", "state")
-    ):
-        reference = f"REQ-{request_id:06d} run {number}"
-        if reference not in last:
-            yield f"{reference} exists, but no event tells of it"
-            continue
-        action, event = last[reference]
-        if state != _RUN_AFTER[action]:
-            yield f"{reference} is {state}, but {event} ({action}) left it {_RUN_AFTER[action]}"
+def wrong_revisions(using: str) -> Iterator[str]:
+    """Yields a sentence for each revision whose facts are not those that were sent, or of another team or account."""
+    events = AuditEvent.objects.using(using).filter(action="request.submitted").order_by("pk")
+    sent = {
+        (request, revision): json.loads(canon)["data"]["facts_digest"]
+        for request, revision, canon in events.values_list("request", "revision", "canon").iterator(chunk_size=500)
+    }
+    rows = Revision.objects.using(using).select_related("request__team", "request__account").order_by("pk")
+    for row in rows.iterator(chunk_size=500):
+        place = f"REQ-{row.request_id:06d} (revision {row.number})"
+        recorded = sent.get((f"REQ-{row.request_id:06d}", row.number))
+        if recorded and hashlib.sha256(row.facts.encode()).hexdigest() != recorded:
+            yield f"the facts of {place} are not those that were sent"
+        elif row.number == row.request.revision_number:
+            yield from _moved(place, row)
 
 
-def _wrong_approvals(using: str) -> Iterator[str]:
-    given = set(
-        AuditEvent.objects.using(using)
-        .filter(action="approval.given")
-        .values_list("request", "revision", "actor_id")
-        .iterator(chunk_size=2_000)
-    )
+def _moved(place: str, row: Revision) -> Iterator[str]:
+    said: dict[str, Any] = json.loads(row.facts)
+    team, account = row.request.team, row.request.account
+    if team is not None and said.get("team", team.slug) != team.slug:
+        yield f"{place} was sent for the team {said['team']}, but belongs to {team.slug} now"
+    number = (said.get("account") or {}).get("number")
+    if account is not None and number not in (None, account.number):
+        yield f"{place} was sent for AWS account {number}, but belongs to {account.number} now"
+
+
+def wrong_approvals(using: str) -> Iterator[str]:
+    """Yields a sentence for each approval that nobody gave to this digest, or that stands unlike its events."""
+    events = AuditEvent.objects.using(using).filter(action="approval.given")
+    given = {
+        (request, revision, actor, json.loads(canon)["data"]["proposal_digest"])
+        for request, revision, actor, canon in events.values_list("request", "revision", "actor_id", "canon").iterator(
+            chunk_size=500
+        )
+    }
     ends = AuditEvent.objects.using(using).filter(action__in=("approval.taken_back", "approval.voided"))
     ended = {json.loads(canon)["data"]["approval"] for canon in ends.values_list("canon", flat=True).iterator()}
     rows = Decision.objects.using(using).filter(decision="approve").order_by("pk")
-    for pk, request_id, revision, approver, ended_by in rows.values_list(
-        "pk", "request_id", "revision__number", "approver_id", "ended_by"
-    ):
+    columns = ("pk", "request_id", "revision__number", "approver_id", "ended_by", "proposal_digest")
+    for pk, request_id, revision, approver, ended_by, digest in rows.values_list(*columns).iterator(chunk_size=500):
         if (str(pk) in ended) != bool(ended_by):
             said = "ended" if str(pk) in ended else "standing"
             now = ended_by or "standing"
             yield f"the approval {pk} of REQ-{request_id:06d} is {now}, but its events left it {said}"
-        if (f"REQ-{request_id:06d}", revision, str(approver)) not in given:
+        if (f"REQ-{request_id:06d}", revision, str(approver), digest) not in given:
             yield f"the approval {pk} of REQ-{request_id:06d} (revision {revision}) exists, but no event tells of it"
 
 
-def _wrong_proposals(using: str) -> Iterator[str]:
+def wrong_proposals(using: str) -> Iterator[str]:
     """The text that is shown, signed and applied must be the one whose digest was recorded when it was made.
 
     What was found right needs no approval: its event names no digest, and its text must only be whole.

@@ -54,6 +54,7 @@ class Trail:
     waiting_though_sealed: Sequence[int]
     checkpoints: Sequence[StoredCheckpoint]
     missing_triggers: Sequence[str]
+    wrong_grants: Sequence[str]
     wrong_states: Sequence[str]
 
 
@@ -82,7 +83,7 @@ def verify_database(
     _check_coverage(trail.checkpoints, outside, report, limits)
     for name in trail.missing_triggers:
         report.tampered(f"the trigger {name} is missing or disabled")
-    for text in trail.wrong_states:
+    for text in (*trail.wrong_grants, *trail.wrong_states):
         report.tampered(text)
     return report
 

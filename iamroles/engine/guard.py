@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from iamroles import audit
 from iamroles.aws.gateway import THROTTLES
 from iamroles.engine import lease
 from iamroles.engine.journal import Journal
@@ -31,13 +32,18 @@ class TooLate(Exception):
 
 
 class Paused(Exception):
-    """An operator paused the AWS account."""
+    """Adding rights is held up; `code` says why: an operator paused the AWS account, or the audit trail is late."""
+
+    def __init__(self, code: str) -> None:
+        self.code = code
+        super().__init__(code)
 
 
 def check(journal: Journal, aws_now: datetime, now: datetime, limits: Limits, *, removes_only: bool = False) -> None:
     """Raises FencedOut, Paused, TooLate or Later; returns when exactly this call may be made now.
 
-    `removes_only` is for plans that are proved to add nothing: a pause holds up additions alone (invariant 9).
+    `removes_only` is for plans that are proved to add nothing: a paused AWS account and a late audit trail hold up
+    additions alone (invariant 9).
     """
     account = AwsAccount.objects.select_for_update().get(pk=journal.held.account.pk)
     lease.require_ours(journal.held)
@@ -46,11 +52,18 @@ def check(journal: Journal, aws_now: datetime, now: datetime, limits: Limits, *,
     request = Request.objects.select_for_update().filter(pk=journal.run.request_id, state=states.APPROVED)
     if request.first() is None or not run.exists():
         raise FencedOut(journal.held.fence)
-    if account.paused_at is not None and not removes_only:
-        raise Paused
+    if not removes_only:
+        _require_not_paused(account, now, limits)
     if (journal.held.hard_until - aws_now).total_seconds() < limits.send_over:
         raise TooLate
     _check_budget(account, now, limits.writes_per_second)
+
+
+def _require_not_paused(account: AwsAccount, now: datetime, limits: Limits) -> None:
+    if account.paused_at is not None:
+        raise Paused("AccountPaused")
+    if audit.lateness(now) > timedelta(seconds=limits.sealing):
+        raise Paused("SealingLate")
 
 
 def _check_budget(account: AwsAccount, now: datetime, rate: float) -> None:

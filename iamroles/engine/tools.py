@@ -23,7 +23,7 @@ from iamroles.models import AwsAccount
 
 @dataclass(frozen=True)
 class Limits:
-    """Times in seconds, from APPLY.md parts 2 and 4."""
+    """Times in seconds. `sealing` is how late the audit trail may be before adding rights is held up."""
 
     lease: float = 120
     quiet: float = 30
@@ -42,6 +42,7 @@ class Limits:
     deaths: int = 3
     refusals: int = 3
     writes_per_second: float = 1
+    sealing: float = 300
 
 
 def database_now() -> datetime:
@@ -102,6 +103,7 @@ def from_settings() -> Tools:
     limits = Limits(
         verify_pause=settings.ROLEDESK_VERIFY_PAUSE_SECONDS,
         writes_per_second=settings.ROLEDESK_WRITES_PER_SECOND,
+        sealing=settings.ROLEDESK_SEAL_PAUSE_SECONDS,
         **getattr(settings, "ROLEDESK_ENGINE_LIMITS", {}),
     )
     return Tools(

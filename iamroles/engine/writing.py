@@ -109,7 +109,7 @@ class Writing:
                 self.covered = []
                 return False
             except guard.Paused as paused:
-                raise Waits("AccountPaused", timedelta(seconds=60)) from paused
+                raise Waits(paused.code, timedelta(seconds=60)) from paused
             return True
 
     def _refused(self, step: Step, error: AwsError) -> None:

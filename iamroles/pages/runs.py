@@ -29,6 +29,10 @@ _SHAPES = {
     "failed": ("Failed", "ring-cross"),
     "unknown": ("Looking up whether this took effect", "hourglass"),
 }
+_WAITS = {
+    "AccountPaused": "An operator paused this AWS account: nothing is added in it",
+    "SealingLate": "The audit trail is not sealed in time: nothing is added until it is",
+}
 _NOT_TRIED = ("Not tried", "ring-dashed")
 
 
@@ -172,7 +176,8 @@ def _head(run: Run, steps: Sequence[StepView], done: int) -> tuple[str, str]:
     if run.state == states.WAITING:
         code = str(run.detail.get("code") or "AWS asked to slow down")
         at = f" at {run.next_run_at.astimezone(UTC):%H:%M:%S} UTC" if run.next_run_at else ""
-        return f"Waiting to retry: {done} of {_steps(total)} in place", f"{code}. The next attempt starts{at}."
+        why = f"{_WAITS.get(code, code)}. The next try starts{at}."
+        return f"Waiting to retry: {done} of {_steps(total)} in place", why
     if done == total:
         return (
             f"Reading back: {done} of {_steps(total)} in place",

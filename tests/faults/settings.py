@@ -26,3 +26,5 @@ ROLEDESK_ENGINE_LIMITS = json.loads(env.text("ROLEDESK_ENGINE_LIMITS", "{}"))
 
 # A line for each event is a second witness in production; here it would hide the verdict.
 logging.getLogger("iamroles.audit.leaf").setLevel(logging.WARNING)
+# No sealer runs beside the matrix: a late trail would hold up every cell.
+ROLEDESK_SEAL_PAUSE_SECONDS = 1e9

@@ -98,6 +98,18 @@ class TestGrants:
             cursor.execute(sql)
         assert AuditEvent.objects.count() == 2
 
+    def test_lets_verify_notice_a_right_that_was_added(self, roles: None) -> None:
+        assert grants.excessive(app=APP, sealer=SEALER) == []
+        with connection.cursor() as cursor:
+            cursor.execute(f"GRANT UPDATE ON audit_event TO {APP}")
+            cursor.execute(f"GRANT DELETE ON audit_checkpoint TO {SEALER}")
+            cursor.execute(f"ALTER TABLE audit_leaf OWNER TO {APP}")
+        assert grants.excessive(app=APP, sealer=SEALER) == [
+            f"the role {APP} may UPDATE on audit_event",
+            f"the role {APP} owns audit_leaf",
+            f"the role {SEALER} may DELETE on audit_checkpoint",
+        ]
+
     def test_does_not_let_the_sealer_forget_an_unsealed_event(self, roles: None) -> None:
         record_one(1, at=NOON + timedelta(seconds=1))
         become(SEALER)

@@ -11,7 +11,7 @@ from django.db import transaction
 
 from iamroles import audit
 from iamroles.audit import Actor, Subject
-from iamroles.audit.states import wrong_states
+from iamroles.audit.reading import wrong_states
 from iamroles.models import Decision, Proposal, Request, Revision, Run, User
 from iamroles.transitions import move_request, move_run
 
@@ -34,7 +34,7 @@ def request_row() -> Request:
     revision = Revision.objects.create(
         request=row, number=1, facts="{}", desired_digest=DIGEST, reason="", created_by=requester, created_at=AT
     )
-    move(row, "submit", "request.submitted", {"revision": 1, "facts_digest": DIGEST})
+    move(row, "submit", "request.submitted", {"revision": 1, "facts_digest": MADE})
     proposal = Proposal.objects.create(
         revision=revision, canonical="{}", digest=MADE, risk="low", observed_at=AT, expires_at=AT
     )

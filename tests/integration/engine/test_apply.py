@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.db import connection, connections
 
-from iamroles.audit.states import wrong_states
+from iamroles.audit.reading import wrong_states
 from iamroles.blueprints.state import RoleState
 from iamroles.engine import guard, observe
 from iamroles.iam import documents, trust
@@ -17,7 +17,7 @@ from iamroles.models import AwsAccount, Decision, Lease, ManagedRole, Proposal, 
 from iamroles.proposal.propose import digest_of
 from iamroles.transitions import WrongState
 from iamroles.workflow import decide, withdraw
-from tests.integration.engine.world import POLICY, ROLE, TASK, World, actor
+from tests.integration.engine.world import POLICY, QUICK, ROLE, TASK, World, actor
 
 LIMITED = "arn:aws:iam::aws:policy/AWSCodeDeployRoleForECSLimited"
 CREATED = ["CreateRole", "CreatePolicy", "AttachRolePolicy", "AttachRolePolicy"]
@@ -260,6 +260,18 @@ class TestPause:
         world.account.paused_at = None
         world.account.save()
         assert world.apply(request) == "waiting"
+        world.clock.pass_by(61)
+        assert world.apply(request) == "applied"
+
+
+class TestLateSealing:
+    """Nothing here seals, so the events of the request itself wait: 301 s later adding rights is held up."""
+
+    def test_holds_up_adding_rights_until_it_has_caught_up(self, world: World) -> None:
+        request = world.approved()
+        world.clock.pass_by(301)
+        assert world.apply(request, limits=replace(QUICK, sealing=300)) == "waiting"
+        assert (world.sent(), Run.objects.get().detail["code"]) == ([], "SealingLate")
         world.clock.pass_by(61)
         assert world.apply(request) == "applied"
 

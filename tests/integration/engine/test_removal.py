@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from iamroles.blueprints.facts import RemovalFacts
 from iamroles.blueprints.state import RoleState
 from iamroles.models import AwsAccount, ManagedRole, Request
 from iamroles.proposal.calls import Call
-from tests.integration.engine.world import POLICY, ROLE, World
+from tests.integration.engine.world import POLICY, QUICK, ROLE, World
 
 REMOVED = ["DetachRolePolicy", "DetachRolePolicy", "DeleteRole", "DeletePolicy"]
 
@@ -63,6 +64,11 @@ def test_takes_role_and_policy_away_and_forgets_them(world: World, removal: Requ
 def test_goes_on_in_a_paused_account_because_it_is_proved(world: World, removal: Request) -> None:
     AwsAccount.objects.update(paused_at=world.clock())
     assert world.apply(removal) == "applied"
+
+
+def test_goes_on_while_the_audit_trail_is_late_because_it_is_proved(world: World, removal: Request) -> None:
+    world.clock.pass_by(301)
+    assert world.apply(removal, limits=replace(QUICK, sealing=300)) == "applied"
 
 
 def test_a_role_that_reads_as_gone_is_deleted_all_the_same(

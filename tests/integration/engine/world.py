@@ -24,7 +24,7 @@ ROLE = f"arn:aws:iam::{NUMBER}:role/ecsCodeDeployRole"
 POLICY = f"arn:aws:iam::{NUMBER}:policy/ecsCodeDeployRole-PassRole"
 TASK = f"arn:aws:iam::{NUMBER}:role/orders-api-task"
 SYSTEM = Actor(type="system", id="test", name="Test", channel="command")
-QUICK = Limits(verify_pause=0, writes_per_second=1000, backoff_from=0)
+QUICK = Limits(verify_pause=0, writes_per_second=1000, backoff_from=0, sealing=1e9)
 
 
 def now() -> datetime:

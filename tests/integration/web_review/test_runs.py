@@ -71,7 +71,7 @@ class TestGoing:
         Run.objects.filter(pk=run.pk).update(state="waiting", next_run_at=at, detail={"code": "Throttling"})
         page = text_of(signed_in("rosa").get(address(run)))
         assert "Waiting to retry: 1 of 4 steps in place" in page
-        assert "Throttling. The next attempt starts at 14:02:40 UTC." in page
+        assert "Throttling. The next try starts at 14:02:40 UTC." in page
 
     def test_asks_less_often_after_a_minute(self, row: Request, signed_in: NewClient) -> None:
         run = world.run_of(row, 1)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from iamroles import signing
-from iamroles.audit.states import wrong_states
+from iamroles.audit.reading import wrong_states
 from iamroles.blueprints import RoleFacts
 from iamroles.models import AuditEvent, Decision, Proposal, Request, User
 from iamroles.transitions import WrongState

@@ -1,0 +1,27 @@
+"""How late sealing and publishing are, from the rows alone: what the alarm tells and what holds up adding rights.
+
+An event is late until a leaf covers it and a checkpoint of it was published; nothing waiting means not late at all.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.db.models import Max
+
+from iamroles.models import AuditCheckpoint, AuditPending, AuditReceipt
+
+
+def late_since(using: str = "default") -> datetime | None:
+    """Returns the time of the oldest event or signature that is not sealed or not published, or None."""
+    pending = AuditPending.objects.using(using).order_by("event_id")
+    published = AuditReceipt.objects.using(using).aggregate(size=Max("size"))["size"] or 0
+    signed = AuditCheckpoint.objects.using(using).filter(size__gt=published).order_by("size")
+    oldest = (pending.values_list("event__at", flat=True).first(), signed.values_list("signed_at", flat=True).first())
+    return min((at for at in oldest if at is not None), default=None)
+
+
+def lateness(now: datetime, using: str = "default") -> timedelta:
+    """Returns for how long the oldest event waits to be sealed or the oldest checkpoint to be published."""
+    since = late_since(using)
+    return max(timedelta(), now - since) if since else timedelta()

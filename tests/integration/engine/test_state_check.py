@@ -1,0 +1,71 @@
+"""The state check over a request that was really made, approved and applied: clean as it is, and each edit is named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group
+
+from iamroles.audit.reading import wrong_states
+from iamroles.models import AwsAccount, Decision, Membership, Request, Revision, Run, Step, Team
+
+from .world import World
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def applied(world: World) -> Request:
+    request = world.approved()
+    assert world.apply(request) == "applied"
+    assert wrong_states() == []
+    return request
+
+
+def step(**values: Any) -> Callable[[World], object]:
+    return lambda world: Step.objects.filter(position=1).update(**values)
+
+
+ATTACKS: list[tuple[str, Callable[[World], object], str]] = [
+    ("requester", lambda w: Request.objects.update(requester=w.approver), "has another requester"),
+    ("team", lambda w: Request.objects.update(team=Team.objects.create(slug="x", name="X")), "was sent for the team"),
+    (
+        "account",
+        lambda w: Request.objects.update(
+            account=AwsAccount.objects.create(number="1" * 12, name="x", owner=w.account.owner)
+        ),
+        "was sent for AWS account",
+    ),
+    ("facts", lambda w: Revision.objects.update(facts="{}"), "the facts of REQ-"),
+    ("approval's digest", lambda w: Decision.objects.update(proposal_digest="00" * 32), "but no event tells of it"),
+    (
+        "approver",
+        lambda w: Decision.objects.filter(approver=w.approver).update(approver=w.requester),
+        "but no event tells",
+    ),
+    ("step's state", step(state="failed"), "says otherwise"),
+    ("step's arguments", step(arguments="{}"), "is another call than its events tell of"),
+    ("step's resource", step(resource="arn:aws:iam::1:role/x"), "is another call than its events tell of"),
+    ("step's operation", step(api="DeleteRole"), "is another call than its events tell of"),
+    ("step's attempts", step(attempt=7), "counts 7 attempts, but its events 1"),
+    ("step's request id", step(aws_request_id="none"), "has another AWS request id"),
+    ("run's state", lambda w: Run.objects.update(state="going"), "is going, but EVT-"),
+    ("group", lambda w: w.requester.groups.add(Group.objects.get(name="approvers")), "is in approvers, but no event"),
+    ("group gone", lambda w: w.approver.groups.clear(), "but no event took them out"),
+    (
+        "team membership",
+        lambda w: Membership.objects.create(team=Team.objects.get(), user=w.approver, since=w.clock()),
+        "is in team:orders, but no event put them there",
+    ),
+    ("pause", lambda w: AwsAccount.objects.update(paused_at=w.clock()), "is paused, but no event paused it"),
+]
+
+
+@pytest.mark.parametrize(("name", "attack", "said"), ATTACKS, ids=[row[0] for row in ATTACKS])
+def test_names_what_was_changed_by_sql(
+    name: str, attack: Callable[[World], object], said: str, world: World, applied: Request
+) -> None:
+    attack(world)
+    assert [sentence for sentence in wrong_states() if said in sentence]
