@@ -1,6 +1,6 @@
 """Blueprints: pure functions from facts to desired documents and attachments."""
 
-from iamroles.blueprints.answers import FieldProblem, check
+from iamroles.blueprints.answers import check
 from iamroles.blueprints.desired import Desired, build_desired
 from iamroles.blueprints.facts import (
     AccountFacts,
@@ -11,6 +11,7 @@ from iamroles.blueprints.facts import (
     RemovalFacts,
     RoleFacts,
 )
+from iamroles.blueprints.problems import FieldProblem
 from iamroles.blueprints.state import PolicyState, RoleState, State
 
 __all__ = [

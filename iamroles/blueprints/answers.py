@@ -6,9 +6,8 @@ Domain rules live here and in `iam.limits`, not in the web forms: a command or a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
 
+from iamroles.blueprints import role_answers
 from iamroles.blueprints.facts import (
     AccountFacts,
     Facts,
@@ -18,6 +17,7 @@ from iamroles.blueprints.facts import (
     RoleFacts,
     passed_roles,
 )
+from iamroles.blueprints.problems import FieldProblem, at, tidy
 from iamroles.iam import arns, limits
 
 _LINES_AT_MOST = 60  # PassRole ARNs that surely fit a managed policy of 6,144 characters (AWS.md 2.4)
@@ -25,19 +25,6 @@ _LINES_AT_MOST = 60  # PassRole ARNs that surely fit a managed policy of 6,144 c
 
 # The portal's own role, at whatever path: role names are unique in an AWS account.
 PORTAL_ROLE = "RoledeskWorker"
-
-
-@dataclass(frozen=True)
-class FieldProblem:
-    """What is wrong with one field. `field` is the published form field's name."""
-
-    field: str
-    id: str
-    message: str
-
-
-def _tidy(line: str) -> str:
-    return line.strip().strip("\"'`,").strip()
 
 
 def read_roles(
@@ -49,7 +36,7 @@ def read_roles(
     """
     found: list[str] = []
     problems: list[FieldProblem] = []
-    for line in filter(None, map(_tidy, text.splitlines())):
+    for line in filter(None, map(tidy, text.splitlines())):
         placeholder = limits.check_placeholders(line)
         if placeholder:
             problems.extend(FieldProblem(field, p.id, p.message) for p in placeholder)
@@ -94,34 +81,32 @@ def read_tags(text: str) -> tuple[dict[str, str], tuple[FieldProblem, ...]]:
     return dict(pairs), tuple(problems)
 
 
-def _as(field: str, problems: Iterable[limits.Problem]) -> tuple[FieldProblem, ...]:
-    return tuple(FieldProblem(field, p.id, p.message) for p in problems)
-
-
 def check(facts: Facts) -> tuple[FieldProblem, ...]:
     """Returns every problem of the facts themselves; an empty tuple means that the documents can be made and sent."""
     problems = [
-        *_as("role_name", limits.check_placeholders(facts.role_name)),
-        *_as("role_name", limits.check_role_name(facts.role_name)),
-        *_as("role_name", limits.check_protected(facts.role_name, facts.account.role_path, extra=(PORTAL_ROLE,))),
+        *at("role_name", limits.check_placeholders(facts.role_name)),
+        *at("role_name", limits.check_role_name(facts.role_name)),
+        *at("role_name", limits.check_protected(facts.role_name, facts.account.role_path, extra=(PORTAL_ROLE,))),
     ]
     if isinstance(facts, PassingFacts):
         problems += _check_passing(facts)
+    if isinstance(facts, RoleFacts):
+        problems += role_answers.check(facts)
     if isinstance(facts, RoleFacts | InfrastructureFacts):
-        problems += _as("description", limits.check_role_description(facts.description))
-        problems += _as("tags", limits.check_tags(list(facts.tags.items())))
+        problems += at("description", limits.check_role_description(facts.description))
+        problems += at("tags", limits.check_tags(list(facts.tags.items())))
     return tuple(dict.fromkeys(problems))
 
 
 def _check_passing(facts: PassingFacts) -> list[FieldProblem]:
     account = facts.account
     problems = [
-        *_as("policy_name", limits.check_policy_name(facts.policy_name)),
-        *_as("policy_description", limits.check_policy_description(facts.policy_description)),
+        *at("policy_name", limits.check_policy_name(facts.policy_name)),
+        *at("policy_description", limits.check_policy_description(facts.policy_description)),
     ]
     for field in ("execution_roles", "task_roles"):
         for arn in getattr(facts, field):
-            problems += _as(field, limits.check_role_arn_in(arn, account.partition, account.number))
+            problems += at(field, limits.check_role_arn_in(arn, account.partition, account.number))
     if facts.role_arn in passed_roles(facts):
         problems.append(
             FieldProblem(
@@ -155,7 +140,7 @@ def tidy_account_number(text: str) -> str:
 
 def tidy_role_name(text: str) -> str:
     """Returns the name out of a role's ARN, or the text without surrounding spaces and quotes."""
-    line = _tidy(text)
+    line = tidy(text)
     if line.startswith("arn:") and ":role/" in line:
         return line.rsplit("/", 1)[-1]
     return line
@@ -163,10 +148,10 @@ def tidy_role_name(text: str) -> str:
 
 def check_typed_role(text: str, account: AccountFacts) -> tuple[FieldProblem, ...]:
     """Returns the problems of a role given as an ARN where its name is asked for: it must be the role meant here."""
-    line = _tidy(text)
+    line = tidy(text)
     if not line.startswith("arn:"):
         return ()
-    problems = _as("role_name", limits.check_role_arn_in(line, account.partition, account.number))
+    problems = at("role_name", limits.check_role_arn_in(line, account.partition, account.number))
     if problems:
         return problems
     path = arns.split_role(line)[0]

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from iamroles import canonical
-from iamroles.blueprints import grants
+from iamroles.blueprints import grants, uses
 from iamroles.blueprints.facts import (
+    SESSION_SECONDS,
     Facts,
     GrantFacts,
     InfrastructureFacts,
@@ -29,7 +30,8 @@ class Desired:
 
     `attach` are the policy ARNs that the role must hold; `policies` are our own among them, with their documents.
     `service` must be able to use the role; it follows from the kind and is no part of the digest. A removal wants
-    nothing: `removes` are the policy ARNs that go, and `removes_role` says whether the role goes too.
+    nothing: `removes` are the policy ARNs that go, and `removes_role` says whether the role goes too. `max_session`
+    (seconds) is set where somebody asked for it; else an existing role keeps its own.
     """
 
     role_arn: str
@@ -39,6 +41,7 @@ class Desired:
     service: str = trust.CODEDEPLOY
     removes: frozenset[str] = frozenset()
     removes_role: bool = False
+    max_session: int | None = None
 
     @property
     def removal(self) -> bool:
@@ -48,8 +51,10 @@ class Desired:
     def as_mapping(self) -> dict[str, Any]:
         """Returns the JSON-able form that the digest is made of."""
         going = {"removes": sorted(self.removes), "removes_role": self.removes_role} if self.removal else {}
+        asked = {} if self.max_session is None else {"max_session": self.max_session}
         return {
             **going,
+            **asked,
             "role_arn": self.role_arn,
             "role": self.role.as_mapping() if self.role else None,
             "attach": sorted(self.attach),
@@ -61,11 +66,27 @@ class Desired:
         return canonical.digest(self.as_mapping())
 
 
-def managed_policy(facts: RoleFacts | InfrastructureFacts) -> catalogue.ManagedPolicy:
-    """Returns the AWS managed policy that the facts choose."""
+def managed_policy(facts: RoleFacts | InfrastructureFacts) -> catalogue.ManagedPolicy | None:
+    """Returns the AWS managed policy that the facts choose; None for Scoped, which is a policy of our own."""
     if isinstance(facts, InfrastructureFacts):
-        return catalogue.managed_policy(catalogue.ECS_INFRASTRUCTURE_LB, facts.account.partition)
+        return _infrastructure_policy(facts)
+    if facts.managed_policy == "scoped":
+        return None
     return catalogue.managed_policy(_MANAGED[facts.managed_policy], facts.account.partition)
+
+
+def _infrastructure_policy(facts: InfrastructureFacts) -> catalogue.ManagedPolicy:
+    return catalogue.managed_policy(catalogue.ECS_INFRASTRUCTURE_LB, facts.account.partition)
+
+
+def _own_policies(facts: RoleFacts, managed: catalogue.ManagedPolicy | None) -> tuple[PolicyState, ...]:
+    """What the managed policy does not give: what deployments use, and the roles that they pass."""
+    pieces = uses.uncovered_pieces(facts, managed.document) if managed else uses.scoped_pieces(facts)
+    roles = grants.not_covered(facts, [managed.document] if managed else [])
+    return (
+        *((uses.uses_policy(facts, pieces),) if pieces else ()),
+        *((grants.grant_policy(facts, roles),) if roles else ()),
+    )
 
 
 def build_desired(facts: Facts) -> Desired:
@@ -87,27 +108,24 @@ def build_desired(facts: Facts) -> Desired:
 
 def _build_role(facts: RoleFacts) -> Desired:
     managed = managed_policy(facts)
-    uncovered = grants.not_covered(facts, [managed.document])
-    policies = {}
-    if uncovered:
-        policy = grants.grant_policy(facts, uncovered)
-        policies[policy.arn] = policy
-    attach = frozenset({managed.arn, *policies})
+    policies = {policy.arn: policy for policy in _own_policies(facts, managed)}
+    attach = frozenset({*((managed.arn,) if managed else ()), *policies})
     role = RoleState(
         arn=facts.role_arn,
         name=facts.role_name,
         path=facts.account.role_path,
-        trust=trust.codedeploy_trust(facts.account.number, source_account=facts.hardened),
+        trust=trust.codedeploy_trust(facts.account.number, source_account=facts.hardened, source_arn=facts.sources),
         description=facts.description,
         boundary=facts.account.boundary,
         tags=dict(facts.tags),
+        max_session=facts.max_session or SESSION_SECONDS[0],
         attached=attach,
     )
-    return Desired(role_arn=facts.role_arn, role=role, attach=attach, policies=policies)
+    return Desired(role_arn=facts.role_arn, role=role, attach=attach, policies=policies, max_session=facts.max_session)
 
 
 def _build_infrastructure(facts: InfrastructureFacts) -> Desired:
-    attach = frozenset({managed_policy(facts).arn})
+    attach = frozenset({_infrastructure_policy(facts).arn})
     role = RoleState(
         arn=facts.role_arn,
         name=facts.role_name,

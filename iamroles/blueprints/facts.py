@@ -21,7 +21,8 @@ DEFAULT_ROLE_NAME = "ecsCodeDeployRole"  # the guide's name, seed step S7
 DEFAULT_INFRASTRUCTURE_ROLE = "ecsInfrastructureRoleForLoadBalancers"
 DEFAULT_EXECUTION_ROLE = "ecsTaskExecutionRole"
 
-ManagedChoice = Literal["limited", "full"]
+ManagedChoice = Literal["limited", "full", "scoped"]
+SESSION_SECONDS = (3600, 43200)  # IAM's limits of a role's longest session, AWS.md part 3
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,12 @@ class AccountFacts:
 
 @dataclass(frozen=True)
 class RoleFacts:
-    """A CodeDeploy service role for ECS with the roles that it must be able to pass, given as ARNs.
+    """A CodeDeploy service role for ECS with what its deployments use, all given as ARNs.
 
-    `hardened` adds `aws:SourceAccount` to the trust policy; without it the guide's plain form is used.
+    `listeners` holds listeners and rules; `bundles` objects or prefixes that end with `*`, where AppSpec files lie.
+    `hardened` adds `aws:SourceAccount` to the trust policy; without it the guide's plain form is used. `sources` are
+    the only deployment groups (with `cloudformation`: stacks) that may use the role. `max_session` is in seconds, None
+    leaves what is there. `why_full` says why Limited is not enough.
     """
 
     account: AccountFacts
@@ -55,6 +59,18 @@ class RoleFacts:
     policy_name: str = ""
     policy_description: str = ""
     hardened: bool = True
+    services: tuple[str, ...] = ()
+    listeners: tuple[str, ...] = ()
+    target_groups: tuple[str, ...] = ()
+    hooks: tuple[str, ...] = ()
+    topics: tuple[str, ...] = ()
+    bundles: tuple[str, ...] = ()
+    bundles_tagged: bool = False
+    uses_policy_name: str = ""
+    sources: tuple[str, ...] = ()
+    cloudformation: bool = False
+    max_session: int | None = None
+    why_full: str = ""
     kind: Literal["role"] = "role"
 
     @property
@@ -146,6 +162,11 @@ def default_policy_name(role_name: str) -> str:
 def default_policy_description(role_name: str) -> str:
     """Returns the prefilled description of the PassRole policy. IAM never lets it be changed."""
     return f"Lets {role_name} pass the named roles to ECS tasks. Managed by Roledesk."
+
+
+def default_uses_policy_name(role_name: str) -> str:
+    """Returns the prefilled name of the policy for what deployments use: at most 128 characters."""
+    return f"{role_name}-Deployments"[:128]
 
 
 def write(facts: Facts) -> str:

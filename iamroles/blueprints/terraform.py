@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from iamroles.blueprints import uses
 from iamroles.blueprints.state import PolicyState, RoleState, State
 from iamroles.iam import documents
 from iamroles.iam.documents import Document
@@ -19,6 +20,7 @@ from iamroles.iam.documents import Document
 _CONTROL = {"\n": "\\n", "\r": "\\r", "\t": "\\t", '"': '\\"', "\\": "\\\\"}
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*", re.ASCII)
 _SIGNS_BEFORE_BRACE = re.compile(r"([$%])(\1*)\{")
+_UNPROVED = "# Not yet proved on AWS: try one deployment before you rely on this policy.\n"
 _DEFAULT_SESSION = 3600  # seconds; what IAM and the provider take when nothing is said
 
 
@@ -56,7 +58,8 @@ def render(target: State, existing: State | None = None) -> str:
     blocks = _with_import("aws_iam_role", label, _role(role), role.name if before else None)
     for arn, policy in policies.items():
         there = existing is not None and existing.policies.get(arn) is not None
-        blocks += _with_import("aws_iam_policy", policy_labels[arn], _policy(policy), arn if there else None)
+        made = _with_import("aws_iam_policy", policy_labels[arn], _policy(policy), arn if there else None)
+        blocks += [_UNPROVED + made[0], *made[1:]] if uses.is_scoped(policy.document) else made
     role_name = _Raw(f"aws_iam_role.{label}.name")
     for arn, name in _labels(sorted(role.attached), prefix=f"{label}_").items():
         reference = _Raw(f"aws_iam_policy.{policy_labels[arn]}.arn") if arn in policies else arn

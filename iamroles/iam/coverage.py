@@ -68,6 +68,11 @@ def not_covered(needs: Iterable[Need], attached: Sequence[Document], *, budget: 
     )
 
 
+def covers(need: Need, attached: Sequence[Document], *, budget: Budget = DEFAULT) -> bool:
+    """Returns True when the attached documents are proved to give one need."""
+    return not not_covered([need], attached, budget=budget)
+
+
 @dataclass(frozen=True)
 class Coverage:
     """`covered`, else the trap (None when the role is simply not named), and the sentence for the person."""
@@ -82,7 +87,7 @@ def covers_passrole(attached: Sequence[Document], role_arn: str, service: str = 
 
     A grant under some further condition does not count.
     """
-    return not not_covered([pass_role(role_arn, service)], attached)
+    return covers(pass_role(role_arn, service), attached)
 
 
 def explain_passrole(

@@ -6,7 +6,7 @@ right and is never loosened.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 from iamroles.iam import documents
@@ -36,11 +36,15 @@ def service_trust(service: str, conditions: dict[str, Any], sid: str = "") -> Do
 
 
 def codedeploy_trust(
-    account: str, *, source_account: bool = True, source_arn: str | None = None, service: str = CODEDEPLOY
+    account: str,
+    *,
+    source_account: bool = True,
+    source_arn: str | Sequence[str] | None = None,
+    service: str = CODEDEPLOY,
 ) -> Document:
     """Returns the trust policy of a CodeDeploy role.
 
-    Hardened with `aws:SourceAccount` by default; `source_arn` (deployment group, or stack for CloudFormation) adds
+    Hardened with `aws:SourceAccount` by default; `source_arn` (deployment groups, or stacks for CloudFormation) adds
     `aws:SourceArn`; with neither it is the guide's plain form.
     """
     return service_trust(service, _source_conditions(account if source_account else None, source_arn))
@@ -56,12 +60,12 @@ def ecs_tasks_trust(account: str | None = None, *, source_arn: str | None = None
     return service_trust(ECS_TASKS, _source_conditions(account, source_arn))
 
 
-def _source_conditions(account: str | None, source_arn: str | None) -> dict[str, Any]:
+def _source_conditions(account: str | None, source_arn: str | Sequence[str] | None) -> dict[str, Any]:
     conditions: dict[str, Any] = {}
     if account is not None:
         conditions["StringEquals"] = {"aws:SourceAccount": account}
-    if source_arn is not None:
-        conditions["ArnLike"] = {"aws:SourceArn": source_arn}
+    if source_arn:
+        conditions["ArnLike"] = {"aws:SourceArn": source_arn if isinstance(source_arn, str) else list(source_arn)}
     return conditions
 
 

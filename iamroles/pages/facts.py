@@ -53,13 +53,29 @@ def _permissions(facts: Facts) -> list[Fact]:
         return []
     if isinstance(facts, InfrastructureFacts):
         trust = "Amazon ECS, as AWS documents it"
+    elif facts.sources:
+        trust = f"CodeDeploy, only for the {'stacks' if facts.cloudformation else 'deployment groups'} named here"
     elif facts.hardened:
         trust = "CodeDeploy, only for deployments of this AWS account"
     else:
         trust = "CodeDeploy, the guide's plain form without aws:SourceAccount"
+    managed = managed_policy(facts)
+    label = policy_label(managed.arn) if managed else "Scoped (a policy of our own, not yet proved on AWS)"
+    found = [Fact("Permissions", (label,)), Fact("Trust", (trust,))]
+    return found + (_role_facts(facts) if isinstance(facts, RoleFacts) else [])
+
+
+def _role_facts(facts: RoleFacts) -> list[Fact]:
+    tag = ("with the tag UseWithCodeDeploy = true",) if facts.bundles and facts.bundles_tagged else ()
     return [
-        Fact("Permissions", (policy_label(managed_policy(facts).arn),)),
-        Fact("Trust", (trust,)),
+        Fact("Stacks" if facts.cloudformation else "Deployment groups", facts.sources, mono=True),
+        Fact("Longest session", (f"{facts.max_session:,} seconds",) if facts.max_session else ()),
+        Fact("Why Limited is not enough", (facts.why_full,)),
+        Fact("ECS services", facts.services, mono=True),
+        Fact("Load balancer", (*facts.listeners, *facts.target_groups), mono=True),
+        Fact("Lambda hooks", facts.hooks, mono=True),
+        Fact("SNS topics", facts.topics, mono=True),
+        Fact("AppSpec files in S3", (*facts.bundles, *tag), mono=True),
     ]
 
 

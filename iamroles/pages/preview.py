@@ -15,33 +15,23 @@ from iamroles.blueprints import (
     Desired,
     GrantFacts,
     InfrastructureFacts,
-    PassingFacts,
     RemovalFacts,
     RoleFacts,
     State,
     build_desired,
     grants,
     terraform,
+    uses,
 )
 from iamroles.blueprints.desired import managed_policy
 from iamroles.blueprints.facts import Facts
-from iamroles.iam import arns, catalogue, coverage
+from iamroles.iam import arns, catalogue
 from iamroles.iam.documents import Document
 from iamroles.models import ManagedRole
+from iamroles.pages.coverage import Line, role_lines, use_lines
 from iamroles.proposal import lay_over, removal, wording
 from iamroles.rules import approval, checks, risk
 from iamroles.rules.findings import Finding
-
-
-@dataclass(frozen=True)
-class PassedLine:
-    """One role that is to be passed to ECS tasks, and what makes that possible."""
-
-    arn: str
-    name: str
-    place: str
-    covered: bool
-    sentence: str
 
 
 @dataclass(frozen=True)
@@ -60,7 +50,7 @@ class Preview:
 
     title: str
     sentences: tuple[str, ...]
-    lines: tuple[PassedLine, ...]
+    lines: tuple[Line, ...]
     trust: Document | None
     policies: tuple[PolicyPart, ...]
     boundary: str | None
@@ -70,6 +60,7 @@ class Preview:
     kind: str
     covered_already: tuple[str, ...] = ()
     terraform: str = ""
+    uses: tuple[Line, ...] = ()
 
     @property
     def own_findings(self) -> tuple[Finding, ...]:
@@ -90,6 +81,11 @@ class Preview:
     def standard_name(self) -> str:
         """What those findings come with, in words."""
         return wording.standard_name(self.kind)
+
+    @property
+    def scoped(self) -> bool:
+        """True for a policy of ours in place of a managed policy, which nobody has tried on AWS yet."""
+        return any(part.is_new and uses.is_scoped(part.document) for part in self.policies)
 
     @property
     def approvals(self) -> int:
@@ -142,7 +138,8 @@ def _role_preview(facts: RoleFacts | InfrastructureFacts, desired: Desired) -> P
     target = lay_over.lay_over(nothing, desired)
     aws = managed_policy(facts)
     own = [PolicyPart(policy.name, policy.arn, policy.document, is_new=True) for policy in desired.policies.values()]
-    parts = (PolicyPart(wording.policy_label(aws.arn), aws.arn, aws.document, is_new=False), *own)
+    given = [PolicyPart(wording.policy_label(aws.arn), aws.arn, aws.document, is_new=False)] if aws else []
+    parts = (*given, *own)
     found = checks.check_proposal(
         account=facts.account,
         service=desired.service,
@@ -154,7 +151,8 @@ def _role_preview(facts: RoleFacts | InfrastructureFacts, desired: Desired) -> P
     return Preview(
         title=wording.short_title(facts),
         sentences=wording.change_sentences(facts, nothing, target),
-        lines=_lines(facts, [aws.document], facts.managed_policy.capitalize()) if isinstance(facts, RoleFacts) else (),
+        lines=_role_lines(facts, parts),
+        uses=use_lines(facts, aws.document if aws else None) if isinstance(facts, RoleFacts) else (),
         trust=desired.role.trust if desired.role else None,
         policies=parts,
         boundary=facts.account.boundary,
@@ -166,9 +164,17 @@ def _role_preview(facts: RoleFacts | InfrastructureFacts, desired: Desired) -> P
     )
 
 
+def _role_lines(facts: RoleFacts | InfrastructureFacts, parts: Sequence[PolicyPart]) -> tuple[Line, ...]:
+    """By what comes before the grants: the managed policy, or Scoped."""
+    if not isinstance(facts, RoleFacts):
+        return ()
+    given = [part.document for part in parts if grants.granted_roles(part.document) is None]
+    return role_lines(facts, given, facts.managed_policy.capitalize())
+
+
 def _grant_preview(facts: GrantFacts, desired: Desired, managed: ManagedRole | None) -> Preview:
     attached = attached_documents(managed)
-    lines = _lines(facts, attached, facts.role_name)
+    lines = role_lines(facts, attached, facts.role_name)
     listed = _listed([line.name for line in lines])
     own = tuple(PolicyPart(p.name, p.arn, p.document, is_new=True) for p in desired.policies.values())
     found = checks.check_proposal(
@@ -222,74 +228,3 @@ def _removal_preview(facts: RemovalFacts, desired: Desired, managed: ManagedRole
 
 def _listed(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def _lines(facts: PassingFacts, attached: Sequence[Document], label: str) -> tuple[PassedLine, ...]:
-    places = [("Task execution role", arn) for arn in facts.execution_roles]
-    places += [("Task role", arn) for arn in facts.task_roles if arn not in facts.execution_roles]
-    lines = []
-    for place, arn in places:
-        answer = coverage.explain_passrole(arn, attached, label, grants.ECS_TASKS)
-        name = arns.role_name_of(arn)
-        lines.append(PassedLine(arn, name, place, answer.covered, _line_sentence(answer, name, label, attached)))
-    return tuple(lines)
-
-
-def _line_sentence(answer: coverage.Coverage, name: str, label: str, attached: Sequence[Document]) -> str:
-    if answer.covered:
-        return answer.message
-    if not attached:
-        return f"A grant for exactly {name} is added."
-    why = {"case": ", capitals matter", "path": " because of its path", "case_and_path": ", capitals and path matter"}
-    return f"{name} is not covered by {label}{why.get(answer.trap or '', '')}. A grant for exactly this role is added."
-
-
-@dataclass(frozen=True)
-class CheckedAnswer:
-    """One row of check answers. `anchor` is the id of the field that its Change link leads to."""
-
-    label: str
-    values: tuple[str, ...]
-    anchor: str
-    mono: bool = False
-
-
-def checked_answers(facts: Facts, team: str, reason: str) -> tuple[CheckedAnswer, ...]:
-    """Returns every answer as it will be sent, defaults included, in the order of the form."""
-    rows = [
-        CheckedAnswer("Team", (team,), "id_account"),
-        CheckedAnswer("AWS account", (f"{facts.account.name} ({facts.account.number})",), "id_account"),
-        CheckedAnswer("Role name", (facts.role_name,), "id_role_name", mono=True),
-    ]
-    if isinstance(facts, InfrastructureFacts):
-        return (*rows, CheckedAnswer("Reason and ticket", (reason,), "id_reason"), *_role_settings(facts))
-    if isinstance(facts, RemovalFacts):
-        goes = ("The whole role",) if facts.whole else ()
-        what = CheckedAnswer("What goes", (*goes, *facts.policies), "id_policy_name", mono=not facts.whole)
-        return (*rows, what, CheckedAnswer("Reason and ticket", (reason,), "id_reason"))
-    rows += [
-        CheckedAnswer("Task execution roles", facts.execution_roles, "id_execution_roles", mono=True),
-        CheckedAnswer("Task roles", facts.task_roles, "id_task_roles", mono=True),
-        CheckedAnswer("Reason and ticket", (reason,), "id_reason"),
-        CheckedAnswer("PassRole policy name", (facts.policy_name,), "id_policy_name", mono=True),
-    ]
-    if isinstance(facts, GrantFacts):
-        return (*rows, CheckedAnswer("Its description", (facts.policy_description,), "id_description"))
-    trust = "This AWS account's deployments only" if facts.hardened else "The AWS guide's plain form"
-    permissions = CheckedAnswer("Permissions", (facts.managed_policy.capitalize(),), "id_managed_policy_0")
-    return (
-        *rows[:3],
-        permissions,
-        *rows[3:],
-        CheckedAnswer("Its description", (facts.policy_description,), "id_policy_description"),
-        *_role_settings(facts),
-        CheckedAnswer("Trust", (trust,), "id_plain_trust"),
-    )
-
-
-def _role_settings(facts: RoleFacts | InfrastructureFacts) -> tuple[CheckedAnswer, ...]:
-    tags = tuple(f"{key}={value}" for key, value in sorted(facts.tags.items()))
-    return (
-        CheckedAnswer("Description of the role", (facts.description,) if facts.description else (), "id_description"),
-        CheckedAnswer("Tags", tags, "id_tags", mono=True),
-    )

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from iamroles.blueprints.grants import granted_roles
 from iamroles.blueprints.state import PolicyState, RoleState
 from iamroles.iam import arns, catalogue, documents
 from iamroles.models import Proposal
@@ -180,6 +181,7 @@ def _permissions(stored: Stored) -> Section | None:
         for arn in sorted(role.attached, key=lambda arn: (arn in before, arn))
         if arn not in stored.target.policies
     ]
+    shown += [_own_policy(arn, policy, stored) for arn, policy in _own(stored, grants=False)]
     shown += [
         exhibit(
             anchor=f"inline-{slug(name)}",
@@ -191,7 +193,7 @@ def _permissions(stored: Stored) -> Section | None:
         )
         for name, document in sorted(role.inline.items())
     ]
-    added = len(role.attached - before - set(stored.target.policies))
+    added = len(role.attached - before - {arn for arn, _ in _own(stored, grants=True)})
     summary = f"{_number(added, 'policy', 'policies')} attached, " if added else "No further policy is attached, "
     return _section("permissions", 2, "Permissions", summary + _kept_words(len(kept) + len(role.inline)), shown)
 
@@ -226,22 +228,26 @@ def _attachment(arn: str, *, new: bool, kept: bool) -> Exhibit:
     )
 
 
+def _own(stored: Stored, *, grants: bool) -> list[tuple[str, PolicyState]]:
+    """The portal's own policies of the target: the PassRole grants, or all others."""
+    policies = [(arn, policy) for arn, policy in sorted(stored.target.policies.items()) if policy is not None]
+    return [(arn, policy) for arn, policy in policies if (granted_roles(policy.document) is not None) is grants]
+
+
+def _own_policy(arn: str, policy: PolicyState, stored: Stored, what: str = "Policy", kind: str = "policy") -> Exhibit:
+    live = stored.base.policies.get(arn)
+    return exhibit(
+        anchor=f"{kind}-{slug(policy.name)}",
+        title=f"{what} {policy.name}",
+        before=live.document if live else None,
+        after=policy.document,
+        note=_attached_note(arn, policy, stored.base.role, stored.target.role),
+        arn=arn,
+    )
+
+
 def _grants(stored: Stored) -> Section | None:
-    shown = []
-    for arn, policy in sorted(stored.target.policies.items()):
-        if policy is None:
-            continue
-        live = stored.base.policies.get(arn)
-        shown.append(
-            exhibit(
-                anchor=f"grant-{slug(policy.name)}",
-                title=f"PassRole policy {policy.name}",
-                before=live.document if live else None,
-                after=policy.document,
-                note=_attached_note(arn, policy, stored.base.role, stored.target.role),
-                arn=arn,
-            )
-        )
+    shown = [_own_policy(arn, policy, stored, "PassRole policy", "grant") for arn, policy in _own(stored, grants=True)]
     passed = tuple(
         Passed(arns.role_name_of(arn), arn, seen["role_id"])
         for arn, seen in sorted(stored.body["dependencies"]["passed_roles"].items())

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from iamroles.blueprints import uses
 from iamroles.blueprints.desired import Desired
 from iamroles.blueprints.grants import grant_document, granted_roles
 from iamroles.blueprints.state import PolicyState, RoleState, State
-from iamroles.iam import arns, catalogue, trust
+from iamroles.iam import arns, catalogue, documents, trust
+from iamroles.iam.documents import Document
+from iamroles.iam.phrases import short_name
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,9 @@ def _attach(live: frozenset[str], wanted: frozenset[str]) -> frozenset[str]:
     return live | wanted
 
 
-def _lay_role(live: RoleState, wanted: RoleState, service: str) -> tuple[RoleState, list[Kept], list[str]]:
+def _lay_role(
+    live: RoleState, wanted: RoleState, service: str, max_session: int | None
+) -> tuple[RoleState, list[Kept], list[str]]:
     account = arns.parse_arn(live.arn).account
     state = trust.trust_state(live.trust, wanted.trust, service, account)
     kept = [Kept("trust", "narrower")] if state == "narrower" else []
@@ -60,6 +65,7 @@ def _lay_role(live: RoleState, wanted: RoleState, service: str) -> tuple[RoleSta
         live,
         trust=wanted.trust if state == "different" else live.trust,
         boundary=boundary,
+        max_session=max_session or live.max_session,
         tags={**live.tags, **wanted.tags},
         attached=_attach(live.attached, wanted.attached),
     )
@@ -71,20 +77,42 @@ def _lay_policy(live: PolicyState | None, wanted: PolicyState, role_arn: str) ->
     """Returns the policy as it will read, or the sentence that says why it cannot be."""
     if live is None:
         return wanted
-    others = sorted(live.users - {role_arn})
+    if granted_roles(wanted.document) is not None:
+        return _lay_grant(live, wanted, role_arn)
+    return _lay_uses(live, wanted, role_arn)
+
+
+def _lay_grant(live: PolicyState, wanted: PolicyState, role_arn: str) -> PolicyState | str:
     listed = granted_roles(live.document)
     if listed is None:
         return f"{live.name} exists and is not a PassRole grant of this portal. Enter another policy name."
     asked = granted_roles(wanted.document) or ()
     more = sorted(set(listed) - set(asked))
-    if more and role_arn not in live.users:
-        names = ", ".join(map(arns.role_name_of, more))
-        return f"{live.name} exists and also passes {names}: that would be granted too. Enter another policy name."
-    if set(asked) <= set(listed):
+    names = ", ".join(map(arns.role_name_of, more))
+    also = f"also passes {names}" if more else ""
+    return _extended(live, also, grant_document((*listed, *asked)), role_arn)
+
+
+def _lay_uses(live: PolicyState, wanted: PolicyState, role_arn: str) -> PolicyState | str:
+    known = uses.pieces_of(live.document)
+    if known is None:
+        return f"{live.name} exists and was not made by this portal. Enter another policy name."
+    asked = uses.pieces_of(wanted.document) or frozenset()
+    more = sorted(known - asked)
+    also = f"also gives access to {', '.join(short_name(arn) for _, arn in more)}" if more else ""
+    return _extended(live, also, uses.document(known | asked), role_arn)
+
+
+def _extended(live: PolicyState, also: str, both: Document, role_arn: str) -> PolicyState | str:
+    """What a policy gives already stays in it; other holders must not get more, nor this role what was theirs."""
+    if also and role_arn not in live.users:
+        return f"{live.name} exists and {also}: that would be granted too. Enter another policy name."
+    if documents.equal(live.document, both):
         return live
+    others = sorted(live.users - {role_arn})
     if others:
         return f"{live.name} is also used by {', '.join(others)}. Enter another policy name."
-    return replace(live, document=grant_document((*listed, *asked)), default_version=None)
+    return replace(live, document=both, default_version=None)
 
 
 def _take_away(base: State, desired: Desired) -> Target:
@@ -126,7 +154,7 @@ def lay_over(base: State, desired: Desired) -> Target:
     wanted_role = desired.role or replace(
         base.role, attached=desired.attach, tags={}, trust=base.role.trust, boundary=base.role.boundary
     )
-    role, kept, replaced = _lay_role(base.role, wanted_role, desired.service)
+    role, kept, replaced = _lay_role(base.role, wanted_role, desired.service, desired.max_session)
     kept += [Kept("attached", arn) for arn in sorted(base.role.attached - desired.attach)]
     kept += [Kept("inline", name) for name in sorted(base.role.inline)]
     return Target(State(base.role_arn, role, policies), tuple(kept), tuple(clashes), tuple(replaced))

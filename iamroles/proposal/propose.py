@@ -153,7 +153,9 @@ def _attached(target: State, base: State, context: Context) -> list[checks.Attac
         own = target.policies.get(arn)
         document = own.document if own else context.managed[arn].document if arn in context.managed else None
         if document is not None:
-            section = "grants" if own else "in-aws" if arn in before else "permissions"
+            section = "in-aws" if arn in before and not own else "permissions"
+            if own and grants.granted_roles(own.document) is not None:
+                section = "grants"
             found.append(checks.Attached(arn, f"{section}:{arn.rsplit('/', 1)[-1]}", document))
     inline = sorted(target.role.inline.items())
     return found + [checks.Attached(name, f"in-aws:{name}", document) for name, document in inline]

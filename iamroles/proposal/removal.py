@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from iamroles.blueprints import uses
 from iamroles.blueprints.facts import RemovalFacts
 from iamroles.blueprints.grants import granted_roles
 from iamroles.blueprints.state import PolicyState, State
@@ -78,13 +79,29 @@ def findings(facts: RemovalFacts, base: State, target: Target, remaining: Sequen
 
 
 def _lost(base: State, remaining: Sequence[Document]) -> list[Finding]:
+    found = _lost_uses(base, remaining)
     passed = [arn for policy in _going(base) for arn in granted_roles(policy.document) or ()]
     lost = [arns.role_name_of(arn) for arn in passed if not coverage.covers_passrole(remaining, arn)]
     if lost:
         message = f"Deployments with {listed(lost)} will fail: CodeDeploy can no longer hand them to ECS tasks."
-        return [Finding("RM03", "medium", message, "Make sure that no task definition names them.", "going")]
-    message = "What stays on the role still covers every role that this policy passes."
-    return [Finding("RM04", "note", message, "Nothing to do.", "going")] if passed else []
+        found.append(Finding("RM03", "medium", message, "Make sure that no task definition names them.", "going"))
+    elif passed:
+        message = "What stays on the role still covers every role that this policy passes."
+        found.append(Finding("RM04", "note", message, "Nothing to do.", "going"))
+    return found
+
+
+def _lost_uses(base: State, remaining: Sequence[Document]) -> list[Finding]:
+    """RM05 for a policy of what deployments use, unless the rest of the role gives all of it."""
+    lost = [
+        policy.name
+        for policy in _going(base)
+        if uses.pieces_of(policy.document) and not coverage.covers(coverage.Need(policy.document), remaining)
+    ]
+    if not lost:
+        return []
+    message = f"Deployments that use what {listed(lost)} gives will fail: nothing else on the role gives it."
+    return [Finding("RM05", "medium", message, "Make sure that no deployment uses it.", "going")]
 
 
 def _going(base: State) -> list[PolicyState]:

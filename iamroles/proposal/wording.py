@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from iamroles.blueprints import uses
 from iamroles.blueprints.facts import (
     INFRASTRUCTURE,
     Facts,
@@ -45,7 +46,7 @@ def short_title(facts: Facts) -> str:
         return f"Remove {'role ' if facts.whole else f'{listed(names)} of '}{facts.role_name} in {where}"
     if isinstance(facts, InfrastructureFacts):
         return f"Infrastructure role {facts.role_name} in {where}"
-    return f"{'Full' if facts.managed_policy == 'full' else 'Limited'} role {facts.role_name} in {where}"
+    return f"{facts.managed_policy.capitalize()} role {facts.role_name} in {where}"
 
 
 def title(facts: Facts, base: State, *, adopts: bool) -> str:
@@ -72,7 +73,8 @@ def change_sentences(facts: Facts, base: State, target: Target) -> tuple[str, ..
             sentences.append(f"Attaches {policy_label(arn)}.")
     for arn, policy in sorted(target.state.policies.items()):
         if policy is not None:
-            sentences += _grant_change(base.policies.get(arn), policy, attached=arn in before)
+            live = base.policies.get(arn) if arn in before else None
+            sentences += _grant_change(live, policy) + _uses_change(live, policy)
     if base.role:
         sentences += _small_changes(base.role, role)
     sentences += _kept(target, catalogue.service_words(service_of(facts)))
@@ -89,8 +91,8 @@ def _trust_change(live: RoleState, wanted: RoleState) -> list[str]:
     ]
 
 
-def _grant_change(live: PolicyState | None, wanted: PolicyState, *, attached: bool) -> list[str]:
-    before = set(granted_roles(live.document) or ()) if live and attached else set()
+def _grant_change(live: PolicyState | None, wanted: PolicyState) -> list[str]:
+    before = set(granted_roles(live.document) or ()) if live else set()
     names = [arns.role_name_of(arn) for arn in granted_roles(wanted.document) or () if arn not in before]
     if not names:
         return []
@@ -98,10 +100,21 @@ def _grant_change(live: PolicyState | None, wanted: PolicyState, *, attached: bo
     return [f"{sentence}, by the policy {wanted.name}."]
 
 
+def _uses_change(live: PolicyState | None, wanted: PolicyState) -> list[str]:
+    before = (uses.pieces_of(live.document) if live else None) or frozenset()
+    new = (uses.pieces_of(wanted.document) or frozenset()) - before
+    if not new:
+        return []
+    start = f"By the policy {wanted.name}, CodeDeploy now: "
+    return [f"{start}{sentence[0].lower()}{sentence[1:]}" for sentence in wording.sentences(uses.document(new))]
+
+
 def _small_changes(live: RoleState, wanted: RoleState) -> list[str]:
     changes = []
     if wanted.boundary != live.boundary:
         changes.append(f"Sets the permissions boundary to {wanted.boundary}.")
+    if wanted.max_session != live.max_session:
+        changes.append(f"Sets the longest session to {wanted.max_session // 60} minutes.")
     for key, value in sorted(wanted.tags.items()):
         if live.tags.get(key) != value:
             changes.append(f"Tags the role {key} = {value}.")

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from iamroles.blueprints import uses
 from iamroles.blueprints.facts import AccountFacts
 from iamroles.blueprints.grants import ECS_TASKS
 from iamroles.blueprints.state import RoleState
@@ -73,6 +74,7 @@ def check_proposal(
         by_aws = ":iam::aws:policy/" in policy.arn
         rest = () if by_aws else tuple(other.document for other in attached if other is not policy)
         found += _linted(policy.document, account.number, standard, policy.place, rest=rest)
+    found += _scoped_findings(attached)
     found += _passed_findings(passed, account)
     return tuple(sorted(set(found), key=lambda f: (SEVERITIES.index(f.severity), f.standard, f.place, f.id, f.message)))
 
@@ -146,6 +148,24 @@ def _replaced_trust(live: RoleState, target: RoleState) -> list[Finding]:
         return []
     message = f"This stops {', '.join(lost)} from using this role."
     return [Finding("TR09", "high", message, "Keep them, or use a new role.", "trust")]
+
+
+def _scoped_findings(attached: Sequence[Attached]) -> list[Finding]:
+    """SC01: what nobody has tried on AWS yet. SC02: a wider policy beside it makes Scoped narrow nothing."""
+    scoped = [policy for policy in attached if uses.is_scoped(policy.document)]
+    wide = (catalogue.CODEDEPLOY_ECS, catalogue.CODEDEPLOY_ECS_LIMITED)
+    beside = sorted({policy.arn.rsplit("/", 1)[-1] for policy in attached} & set(wide))
+    found = []
+    for policy in scoped:
+        message = (
+            "Scoped is not yet proved on AWS: CreateTaskSet is allowed on every resource, under ecs:cluster and "
+            "ecs:service. A deployment may show that AWS wants more."
+        )
+        found.append(Finding("SC01", "note", message, "Try one deployment before you rely on it.", policy.place))
+        if beside:
+            message = f"{' and '.join(beside)} stays attached: beside it, Scoped narrows nothing."
+            found.append(Finding("SC02", "note", message, "Take it off the role once a deployment worked.", "in-aws"))
+    return found
 
 
 def _passed_findings(passed: Iterable[Passed], account: AccountFacts) -> list[Finding]:

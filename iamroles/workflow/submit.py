@@ -7,7 +7,7 @@ from typing import Any
 
 from iamroles import canonical, doorbell, permissions
 from iamroles.audit import Actor
-from iamroles.blueprints import answers, build_desired
+from iamroles.blueprints import answers, build_desired, role_answers
 from iamroles.blueprints import facts as facts_module
 from iamroles.blueprints.facts import Facts, RemovalFacts
 from iamroles.models import AwsAccount, ManagedRole, Request, Revision, Team, User
@@ -57,7 +57,7 @@ def submit(*, request_id: int, user: User, facts: Facts, reason: str, actor: Act
     if isinstance(facts, RemovalFacts):
         _require_managed(facts, team, account)
     _require_one_spelling(facts, account)
-    problems = (*answers.check(facts), *answers.checked_reason(reason))
+    problems = (*answers.check(facts), *answers.checked_reason(reason), *role_answers.checked_why_full(facts))
     if problems:
         raise Invalid(problems[0].message, problems[0].field, problems[0].id)
     void_decisions(request, cause="edited", actor=actor, at=at)

@@ -21,7 +21,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from iamroles.blueprints.facts import GRANT, INFRASTRUCTURE, REMOVAL, ROLE
 from iamroles.models import Request, User
 from iamroles.pages import drafts as pages
-from iamroles.pages import preview as preview_pages
+from iamroles.pages.check_answers import checked_answers
 from iamroles.rules import states
 from iamroles.transitions import WrongState
 from iamroles.web.caller import actor_of, user_of
@@ -243,7 +243,7 @@ def _check_page(request: HttpRequest, row: Request, form: RequestForm, error: st
         **preview_context(form, Tab("", row), row.updated_at),
         "facts": facts,
         "row": row,
-        "answers": preview_pages.checked_answers(facts, team.name if team else facts.team, form.cleaned_data["reason"]),
+        "answers": checked_answers(facts, team.name if team else facts.team, form.cleaned_data["reason"]),
         "edit_url": form_address(row),
         "error": error,
         "voids": row.state == states.IN_REVIEW,

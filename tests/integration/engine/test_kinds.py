@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from iamroles import canonical
-from iamroles.blueprints import GrantFacts, InfrastructureFacts, RemovalFacts, RoleState
+from iamroles.blueprints import GrantFacts, InfrastructureFacts, RemovalFacts, RoleFacts, RoleState, uses
 from iamroles.engine import observe
 from iamroles.iam import catalogue, documents, trust
 from iamroles.models import AwsAccount, ManagedRole
@@ -32,6 +32,57 @@ class TestInfrastructureRole:
         observe.observe(request_id=again.pk, tools=world.tools())
         again.refresh_from_db()
         assert (again.state, again.outcome) == ("closed", "already_right")
+
+
+class TestScopedRole:
+    USES = POLICY.replace("-PassRole", "-Deployments")
+
+    def facts(self, world: World, *services: str) -> RoleFacts:
+        here = f"eu-central-1:{world.account.number}"
+        return RoleFacts(
+            account=world.account.facts(),
+            team="orders",
+            managed_policy="scoped",
+            services=tuple(f"arn:aws:ecs:{here}:service/shop/{name}" for name in services),
+            listeners=(f"arn:aws:elasticloadbalancing:{here}:listener/app/orders/50dc6c495c0c9188/f2f7dc8efc522ab2",),
+            task_roles=(TASK,),
+            policy_name="ecsCodeDeployRole-PassRole",
+            uses_policy_name="ecsCodeDeployRole-Deployments",
+            max_session=7200,
+        )
+
+    def made(self, world: World) -> documents.Document:
+        found = world.aws.policies[self.USES]
+        return found.versions[str(found.state.default_version)]
+
+    def test_is_made_observed_and_removed_with_its_own_policies(self, world: World) -> None:
+        facts = self.facts(world, "api")
+        assert world.apply(world.approved(facts)) == "applied"
+        assert world.sent() == ["CreateRole", "CreatePolicy", "CreatePolicy", "AttachRolePolicy", "AttachRolePolicy"]
+        role = world.aws.roles["ecscodedeployrole"]
+        assert (role.attached, role.max_session) == ({POLICY, self.USES}, 7200)
+        assert self.made(world) == uses.document(uses.scoped_pieces(facts))
+        again = world.submitted(facts)
+        observe.observe(request_id=again.pk, tools=world.tools())
+        again.refresh_from_db()
+        assert (again.state, again.outcome) == ("closed", "already_right")
+        removal = RemovalFacts(
+            account=facts.account,
+            team="orders",
+            role_name=facts.role_name,
+            role_arn=ROLE,
+            policies=(POLICY, self.USES),
+        )
+        assert world.apply(world.approved(removal)) == "applied"
+        assert (world.aws.policies, ManagedRole.objects.count()) == ({}, 0)
+
+    def test_a_further_service_extends_the_policy_as_a_new_version(self, world: World) -> None:
+        world.apply(world.approved(self.facts(world, "api")))
+        world.aws.sent.clear()
+        assert world.apply(world.approved(self.facts(world, "web"))) == "applied"
+        assert world.sent() == ["CreatePolicyVersion"]
+        both = uses.document(uses.scoped_pieces(self.facts(world, "api", "web")))
+        assert self.made(world) == both
 
 
 class TestRemoval:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from iamroles.blueprints import AccountFacts, Facts, GrantFacts, InfrastructureFacts, RoleFacts, build_desired
+from iamroles.blueprints import AccountFacts, Facts, GrantFacts, InfrastructureFacts, RoleFacts, build_desired, check
+from iamroles.blueprints.facts import read, write
 from iamroles.iam import documents
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -21,13 +23,68 @@ PASSING: dict[str, Any] = {
     "policy_name": "ecsCodeDeployRole-PassRole",
     "policy_description": "Lets ecsCodeDeployRole pass the named roles to ECS tasks. Managed by Roledesk.",
 }
+HERE = "eu-central-1:111122223333"
+LISTENERS = (
+    f"arn:aws:elasticloadbalancing:{HERE}:listener/app/orders/50dc6c495c0c9188/f2f7dc8efc522ab2",
+    f"arn:aws:elasticloadbalancing:{HERE}:listener/app/orders/50dc6c495c0c9188/0467ef3c8400ae65",
+)
+USES: dict[str, Any] = {
+    "hooks": (f"arn:aws:lambda:{HERE}:function:CodeDeployHook_smoke", f"arn:aws:lambda:{HERE}:function:orders-check"),
+    "topics": (f"arn:aws:sns:{HERE}:CodeDeployTopic_orders", f"arn:aws:sns:{HERE}:orders-alerts"),
+    "bundles": ("arn:aws:s3:::orders-releases/blue-green/*",),
+    "uses_policy_name": "ecsCodeDeployRole-Deployments",
+}
+SCOPED: dict[str, Any] = {
+    "managed_policy": "scoped",
+    "services": (f"arn:aws:ecs:{HERE}:service/shop/orders-api", f"arn:aws:ecs:{HERE}:service/shop/orders-web"),
+    "listeners": LISTENERS,
+    "uses_policy_name": "ecsCodeDeployRole-Deployments",
+}
 CASES: dict[str, Facts] = {
     "limited": RoleFacts(account=ACCOUNT, team="orders", **PASSING),
     "limited_plain_trust": RoleFacts(account=ACCOUNT, team="orders", hardened=False, **PASSING),
     "full": RoleFacts(account=ACCOUNT, team="orders", managed_policy="full", **PASSING),
+    "full_uses": RoleFacts(account=ACCOUNT, team="orders", managed_policy="full", **PASSING, **USES),
+    "limited_uses": RoleFacts(account=ACCOUNT, team="orders", **PASSING, **USES),
+    "limited_tagged": RoleFacts(account=ACCOUNT, team="orders", **PASSING, **{**USES, "bundles_tagged": True}),
+    "limited_groups": RoleFacts(
+        account=ACCOUNT,
+        team="orders",
+        sources=(f"arn:aws:codedeploy:{HERE}:deploymentgroup:orders/blue-green",),
+        max_session=7200,
+    ),
+    "limited_cloudformation": RoleFacts(
+        account=ACCOUNT,
+        team="orders",
+        sources=(f"arn:aws:cloudformation:{HERE}:stack/orders/*", f"arn:aws:cloudformation:{HERE}:stack/web/*"),
+        cloudformation=True,
+    ),
+    "scoped": RoleFacts(account=ACCOUNT, team="orders", **PASSING, **{**SCOPED, **USES}),
+    "scoped_rules": RoleFacts(
+        account=ACCOUNT,
+        team="orders",
+        **{
+            **SCOPED,
+            "services": (*SCOPED["services"], f"arn:aws:ecs:{HERE}:service/other/orders-jobs"),
+            "listeners": (
+                *LISTENERS[:1],
+                f"{LISTENERS[0].replace(':listener/', ':listener-rule/')}/9683b2d02a6cabee",
+            ),
+            **USES,
+            "bundles_tagged": True,
+        },
+    ),
     "grant": GrantFacts(account=ACCOUNT, team="orders", **PASSING),
     "infrastructure": InfrastructureFacts(account=ACCOUNT, team="orders", tags={"team": "orders"}),
 }
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_facts_are_without_problem_and_read_back(name: str) -> None:
+    facts = CASES[name]
+    named = {"policy_name": "p"} if isinstance(facts, RoleFacts) and not facts.policy_name else {}
+    assert check(replace(facts, **named)) == ()
+    assert read(write(facts)) == facts
 
 
 def shown(facts: Facts) -> dict[str, Any]:

@@ -34,6 +34,21 @@ FACTS = RoleFacts(
 )
 
 
+HERE = "eu-central-1:111122223333"
+SCOPED = replace(
+    FACTS,
+    managed_policy="scoped",
+    services=(f"arn:aws:ecs:{HERE}:service/shop/orders-api",),
+    listeners=(f"arn:aws:elasticloadbalancing:{HERE}:listener/app/orders/50dc6c495c0c9188/f2f7dc8efc522ab2",),
+    hooks=(f"arn:aws:lambda:{HERE}:function:orders-check",),
+    topics=(f"arn:aws:sns:{HERE}:orders-alerts",),
+    bundles=("arn:aws:s3:::orders-releases/blue-green/*",),
+    uses_policy_name="ecsCodeDeployRole-Deployments",
+    sources=(f"arn:aws:codedeploy:{HERE}:deploymentgroup:orders/blue-green",),
+    max_session=43200,
+)
+
+
 def target_of(facts: RoleFacts) -> State:
     desired = build_desired(facts)
     return lay_over(State(desired.role_arn, None, dict.fromkeys(desired.policies)), desired).state
@@ -74,6 +89,8 @@ CASES = {
     "role_new": (target_of(FACTS), None),
     "role_existing": (target_of(FACTS), target_of(FACTS)),
     "role_full": (target_of(replace(FACTS, managed_policy="full", hardened=False, tags={})), None),
+    "role_scoped": (target_of(SCOPED), None),
+    "role_limited_uses": (target_of(replace(SCOPED, managed_policy="limited")), None),
     "role_awkward": (awkward(), awkward()),
 }
 
@@ -175,7 +192,8 @@ def unquote(text: str) -> str:
 
 
 def read_resources(text: str) -> dict[str, dict[str, dict[str, Any]]]:
-    tokens = [next(filter(None, found)) for found in _TOKEN.findall(text)]
+    without_comments = re.sub(r"(?m)^#.*$", "", text)
+    tokens = [next(filter(None, found)) for found in _TOKEN.findall(without_comments)]
     resources: dict[str, dict[str, dict[str, Any]]] = {}
     while tokens:
         head = tokens.pop(0)
