@@ -24,7 +24,8 @@ from iamroles.models import Request, User
 from iamroles.pages import drafts as pages
 from iamroles.pages import preview as preview_pages
 from iamroles.permissions import Allowance
-from iamroles.web.forms.requests import FORMS, STARTING_ANSWERS, RequestForm
+from iamroles.web.forms.base import RequestForm
+from iamroles.web.forms.requests import FORMS, STARTING_ANSWERS
 from iamroles.web.reading import refuse_look
 
 View = Callable[..., HttpResponse]

@@ -35,7 +35,8 @@ from iamroles.web.drafting import (
     refuses_others,
     starting_answers,
 )
-from iamroles.web.forms.requests import FORMS, RequestForm
+from iamroles.web.forms.base import RequestForm
+from iamroles.web.forms.requests import FORMS
 from iamroles.web.once import SeeOther, once
 from iamroles.workflow import draft as draft_verbs
 from iamroles.workflow import submit as submit_verbs

@@ -51,6 +51,7 @@ def test_sending_makes_the_revision_and_leads_to_the_request(client: Client, dra
         tags={"service": "orders-api", "cost-centre": "4711"},
         policy_name="ecsCodeDeployRole-PassRole",
         policy_description="Lets ecsCodeDeployRole pass the named roles to ECS tasks. Managed by Roledesk.",
+        uses_policy_name="ecsCodeDeployRole-Deployments",
         hardened=True,
     )
 

@@ -29,7 +29,7 @@ WRONG = [
         "AWSReservedSSO_admin",
         "AWSReservedSSO_admin belongs to AWS or to your organisation. It is never changed here.",
     ),
-    ("managed_policy", "everything", "Choose Limited or Full."),
+    ("managed_policy", "everything", "Choose Limited, Full or Scoped."),
     (
         "execution_roles",
         "arn:aws:iam::999988887777:role/ecsTaskExecutionRole",
