@@ -13,6 +13,7 @@ from kombu.exceptions import OperationalError
 OBSERVE = "roledesk.observe"
 APPLY = "roledesk.apply"
 ANSWER = "roledesk.answer_order"
+EXPORT = "roledesk.export"
 
 _log = structlog.get_logger(__name__)
 

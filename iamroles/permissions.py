@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from django.db.models import Q, QuerySet
+from django.db.models import Case, CharField, Q, QuerySet, Value, When
+from django.db.models.functions import Cast, Concat, LPad
 
-from iamroles.models import AwsAccount, Decision, Proposal, Request, Revision, Team, User
+from iamroles.models import AuditEvent, AwsAccount, Decision, Proposal, Request, Revision, Team, User
 from iamroles.rules import groups
 from iamroles.rules.approval import Approval, Requirement
 
@@ -133,6 +134,27 @@ def may_read_all_audit(user: User) -> Allowance:
     if group_names(user) & {groups.AUDITORS, groups.SECURITY, groups.OPERATORS}:
         return YES
     return Allowance(False, "not_auditor", "You see the events of your own and your team's requests.")
+
+
+def visible_events(user: User) -> QuerySet[AuditEvent] | None:
+    """Returns the events that a person may read, or None for every event.
+
+    Without the right to all, these are the events of requests that the person may see, and the person's own acts.
+    """
+    if may_read_all_audit(user).allowed:
+        return None
+    references = visible_requests(user).annotate(reference_text=_reference()).values("reference_text")
+    return AuditEvent.objects.filter(Q(request__in=references) | Q(actor_type="user", actor_id=str(user.pk)))
+
+
+def _reference() -> Case:
+    """The reference of a request in SQL; LPAD alone would cut numbers of more than six digits."""
+    digits = Cast("pk", CharField())
+    return Case(
+        When(pk__lt=1_000_000, then=Concat(Value("REQ-"), LPad(digits, 6, Value("0")))),
+        default=Concat(Value("REQ-"), digits),
+        output_field=CharField(),
+    )
 
 
 def may_operate(user: User) -> Allowance:

@@ -6,6 +6,7 @@ from celery import shared_task
 
 from iamroles.engine import apply as engine_apply
 from iamroles.engine import check as engine_check
+from iamroles.engine import export_job as engine_export
 from iamroles.engine import observe as engine_observe
 from iamroles.engine.tools import from_settings
 
@@ -26,3 +27,9 @@ def apply(*, request_id: int) -> None:
 def answer_order(*, order_id: int) -> None:
     """Answers a "Check a role" order."""
     engine_check.answer_order(order_id=order_id, tools=from_settings())
+
+
+@shared_task(name="roledesk.export")
+def export(*, job_id: int) -> None:
+    """Goes on with an export."""
+    engine_export.go_on(job_id=job_id, tools=from_settings())

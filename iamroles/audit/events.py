@@ -125,6 +125,7 @@ EVENTS: Final[dict[str, Keys]] = {
     "export.completed": _keys("rows bytes sha256"),
     "export.failed": _keys("code"),
     "export.downloaded": _keys("sha256"),
+    "export.expired": _keys("sha256"),
     "bundle.created": _keys("selection sha256"),
     "verification.completed": _keys("mode size root exit first_bad"),
     "audit.lagged": _keys("pending oldest_at"),

@@ -15,6 +15,7 @@ from typing import Any, Final
 from django.db.models import Q, QuerySet
 
 from iamroles.audit.events import EVENTS, OUTCOMES
+from iamroles.audit.tabs import TABS
 from iamroles.models import AuditCheckpoint, AuditEvent, AuditPending, AuditReceipt
 
 _ACCOUNT: Final = re.compile(r"[0-9]{12}")
@@ -35,7 +36,8 @@ class BadFilter:
 class EventFilter:
     """Which events to find. `from_at` is inclusive, `to_at` exclusive. `action` may end in a dot and star: `run.*`.
 
-    `actor` is an id or part of a name; `object` any text of the event: a name, a reference, an ARN.
+    `actor` is an id or part of a name; `object` any text of the event: a name, a reference, an ARN. `tab` is one of
+    `tabs.TABS`.
     """
 
     from_at: datetime | None = None
@@ -46,6 +48,7 @@ class EventFilter:
     request: str = ""
     account: str = ""
     outcome: str = ""
+    tab: str = ""
 
     @classmethod
     def from_query(cls, query: Mapping[str, Any]) -> tuple[EventFilter, list[BadFilter]]:
@@ -74,6 +77,7 @@ class EventFilter:
                 request=texts["request"].upper(),
                 account=texts["account"],
                 outcome=texts["outcome"],
+                tab=texts["tab"],
             ),
             bad,
         )
@@ -104,6 +108,7 @@ _CHECKS: Final = (
     ("action", _known_action, "There is no event {!r}."),
     ("request", lambda text: bool(_REQUEST.fullmatch(text)), "A request reads like REQ-000142, not {!r}."),
     ("account", lambda text: bool(_ACCOUNT.fullmatch(text)), "An AWS account number has 12 digits, not {!r}."),
+    ("tab", lambda text: text in TABS, "There is no tab {!r}."),
     ("outcome", lambda text: text in OUTCOMES, "An outcome is success, refused, failed or unknown, not {!r}."),
 )
 
@@ -148,6 +153,8 @@ def events_matching(wanted: EventFilter, *, using: str = "default") -> QuerySet[
         rows = rows.filter(Q(actor_id=wanted.actor) | Q(actor_name__icontains=wanted.actor))
     if wanted.object:
         rows = rows.filter(Q(object_name__icontains=wanted.object) | Q(canon__contains=wanted.object))
+    if wanted.tab:
+        rows = rows.filter(TABS[wanted.tab])
     exact = {"request": wanted.request, "aws_account": wanted.account, "outcome": wanted.outcome}
     return rows.filter(**{column: value for column, value in exact.items() if value})
 

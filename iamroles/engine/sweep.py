@@ -12,7 +12,8 @@ from django.db.models import Exists, F, OuterRef, Q
 
 from iamroles import doorbell
 from iamroles.engine.tools import Limits
-from iamroles.models import Lease, ObservationOrder, Request, Run
+from iamroles.models import ExportJob, Lease, ObservationOrder, Request, Run
+from iamroles.models.exports import WAITING
 from iamroles.rules import states
 
 
@@ -23,19 +24,22 @@ class Due:
     observe: tuple[int, ...]
     apply: tuple[int, ...]
     answer: tuple[int, ...]
+    export: tuple[int, ...] = ()
 
     def __len__(self) -> int:
-        return len(self.observe) + len(self.apply) + len(self.answer)
+        return len(self.observe) + len(self.apply) + len(self.answer) + len(self.export)
 
 
 def find_due(now: datetime, limits: Limits, at_most: int = 500) -> Due:
-    """Returns what is due: submitted, approved without a run, waiting runs, dead runs, and unanswered orders."""
+    """Returns what is due: submitted, approved without a run, waiting runs, dead runs, unanswered orders, exports."""
     submitted = Request.objects.filter(state=states.SUBMITTED, next_try_at__lte=now)
     orders = ObservationOrder.objects.filter(answered_at=None, next_try_at__lte=now)
+    exports = ExportJob.objects.filter(state=WAITING, next_try_at__lte=now)
     return Due(
         observe=tuple(submitted.order_by("next_try_at").values_list("pk", flat=True)[:at_most]),
         apply=tuple(_approved(now, limits)[:at_most]),
         answer=tuple(orders.order_by("next_try_at").values_list("pk", flat=True)[:at_most]),
+        export=tuple(exports.order_by("next_try_at").values_list("pk", flat=True)[:at_most]),
     )
 
 
@@ -65,4 +69,6 @@ def sweep(now: datetime, limits: Limits) -> int:
         doorbell.ring(doorbell.APPLY, request_id=request_id)
     for order_id in due.answer:
         doorbell.ring(doorbell.ANSWER, order_id=order_id)
+    for job_id in due.export:
+        doorbell.ring(doorbell.EXPORT, job_id=job_id)
     return len(due)

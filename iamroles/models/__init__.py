@@ -9,6 +9,7 @@ from iamroles.models.events import (
     AuditPending,
     AuditReceipt,
 )
+from iamroles.models.exports import ExportJob, ExportPart, VerificationOrder
 from iamroles.models.inventory import ManagedRole, ObservationOrder
 from iamroles.models.people import Membership, Team, User
 from iamroles.models.requests import Proposal, Request, Revision
@@ -24,6 +25,8 @@ __all__ = [
     "AuditReceipt",
     "AwsAccount",
     "Decision",
+    "ExportJob",
+    "ExportPart",
     "Lease",
     "ManagedRole",
     "Membership",
@@ -36,4 +39,5 @@ __all__ = [
     "Submission",
     "Team",
     "User",
+    "VerificationOrder",
 ]

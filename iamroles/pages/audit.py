@@ -7,11 +7,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
-
-from django.db.models import Case, CharField, Q, QuerySet, Value, When
-from django.db.models.functions import Cast, Concat, LPad
 
 from iamroles import audit, permissions
 from iamroles.audit import EventFilter
@@ -21,6 +18,14 @@ from iamroles.models import AuditEvent, Request, User
 
 PAGE_SIZE: Final = 50
 TIMELINE_SIZE: Final = 60
+TAB_WORDS: Final = {
+    "": "Everything",
+    "decisions": "Decisions",
+    "applied": "Applied",
+    "failures": "Failures",
+    "access": "Access",
+    "exports": "Exports",
+}
 GROUP_WORDS: Final = {
     "request": "Requests",
     "draft": "Drafts",
@@ -75,6 +80,16 @@ class Timeline:
 
 
 @dataclass(frozen=True)
+class Verified:
+    """The last verification of the database: what it said, when, and its event."""
+
+    sentence: str
+    tone: str
+    at: datetime
+    reference: str
+
+
+@dataclass(frozen=True)
 class HistoryPage:
     """One page of the history. `older` and `newer` are cursors or None; `all_events` says whose events these are."""
 
@@ -83,6 +98,7 @@ class HistoryPage:
     newer: int | None
     all_events: bool
     sealing: str
+    verified: Verified | None
     groups: tuple[tuple[str, str], ...]
 
 
@@ -105,34 +121,14 @@ class EventPage:
     canonical: str
     leaf: str
     sealing: str
+    sealed: bool
     before: EventRow | None
     after: EventRow | None
 
 
-def visible_events(user: User) -> QuerySet[AuditEvent] | None:
-    """Returns the events that a person may read, or None for every event.
-
-    Without the right to all, these are the events of requests that the person may see, and the person's own acts.
-    """
-    if permissions.may_read_all_audit(user).allowed:
-        return None
-    references = permissions.visible_requests(user).annotate(reference_text=_reference()).values("reference_text")
-    return AuditEvent.objects.filter(Q(request__in=references) | Q(actor_type="user", actor_id=str(user.pk)))
-
-
-def _reference() -> Case:
-    """The reference of a request in SQL; LPAD alone would cut numbers of more than six digits."""
-    digits = Cast("pk", CharField())
-    return Case(
-        When(pk__lt=1_000_000, then=Concat(Value("REQ-"), LPad(digits, 6, Value("0")))),
-        default=Concat(Value("REQ-"), digits),
-        output_field=CharField(),
-    )
-
-
 def may_read(user: User, event: AuditEvent) -> bool:
     """Returns whether the person may read one event."""
-    visible = visible_events(user)
+    visible = permissions.visible_events(user)
     return visible is None or visible.filter(pk=event.pk).exists()
 
 
@@ -162,7 +158,7 @@ def timeline_of(request: Request) -> Timeline:
 
 def history_page(user: User, chosen: EventFilter, before: int | None, after: int | None) -> HistoryPage:
     """Returns one page of what the person may read."""
-    visible = visible_events(user)
+    visible = permissions.visible_events(user)
     page = audit.find(chosen, before=before, after=after, limit=PAGE_SIZE, among=visible)
     events = tuple(map(row_of, page.events))
     return HistoryPage(
@@ -170,7 +166,8 @@ def history_page(user: User, chosen: EventFilter, before: int | None, after: int
         older=events[-1].pk if events and page.has_older else None,
         newer=events[0].pk if events and page.has_newer else None,
         all_events=visible is None,
-        sealing=sealing_sentence(),
+        sealing=sealing_sentence(datetime.now(UTC)),
+        verified=last_verified(),
         groups=_groups(),
     )
 
@@ -181,21 +178,40 @@ def _groups() -> tuple[tuple[str, str], ...]:
     return tuple(sorted(known, key=lambda pair: pair[1]))
 
 
-def sealing_sentence() -> str:
-    """Returns how far the trail is sealed: "Sealed to 48,211 events, 3 waiting."."""
+def sealing_sentence(now: datetime) -> str:
+    """Returns how far the trail is sealed: "Sealed to 48,211, 3 waiting, the oldest for 0.4 s."."""
     state = audit.status()
     if not state.sealed and not state.waiting:
         return "Nothing has been recorded yet."
     if not state.sealed:
         return f"No event is sealed yet; {state.waiting:,} wait for the first checkpoint."
-    waiting = f", {state.waiting:,} waiting" if state.waiting else ", none waiting"
+    waits = state.waits_for(now)
+    waiting = "nothing waiting"
+    if waits is not None:
+        waiting = f"{state.waiting:,} waiting, the oldest for {max(0.0, waits.total_seconds()):.1f} s"
     kept = "" if state.published else " No checkpoint is kept outside the database yet."
-    return f"Sealed: {state.sealed:,} events{waiting}.{kept}"
+    return f"Sealed to {state.sealed:,}, {waiting}.{kept}"
+
+
+def last_verified() -> Verified | None:
+    """Returns what the last verification of the database said. One query."""
+    rows = AuditEvent.objects.filter(action="verification.completed").order_by("-pk")
+    event = rows.first()
+    if event is None:
+        return None
+    data: dict[str, Any] = json.loads(event.canon)["data"]
+    words = {
+        0: (f"Verified: {data['size']:,} events are exactly what was sealed", "ok"),
+        1: (f"Tampered: {data['first_bad'] or 'see the report'}", "bad"),
+    }
+    said, tone = words.get(data["exit"], ("The last verification could not tell", "warn"))
+    return Verified(said, tone, event.at, event.reference)
 
 
 def event_page(event: AuditEvent, user: User) -> EventPage:
     """Returns one event with everything that it holds."""
     envelope: dict[str, Any] = json.loads(event.canon)
+    place = audit.seq_of(event)
     before, after = (other if other and may_read(user, other) else None for other in audit.neighbours(event))
     return EventPage(
         event=row_of(event),
@@ -203,14 +219,14 @@ def event_page(event: AuditEvent, user: User) -> EventPage:
         changes=tuple(_change(change) for change in envelope.get("changes") or ()),
         canonical=event.canon,
         leaf=bytes(event.leaf).hex(),
-        sealing=_place(event),
+        sealing=_place(place),
+        sealed=place is not None,
         before=row_of(before) if before else None,
         after=row_of(after) if after else None,
     )
 
 
-def _place(event: AuditEvent) -> str:
-    place = audit.seq_of(event)
+def _place(place: int | None) -> str:
     if place is None:
         return "Not sealed yet: it waits for the next checkpoint. Until then nothing proves it."
     size = audit.status().sealed

@@ -1,4 +1,4 @@
-"""References in addresses: REQ-000142 and EVT-0018204 are the row ids that views get."""
+"""References in addresses: REQ-000142, EVT-0018204 and EXP-000031 are the row ids that views get."""
 
 from __future__ import annotations
 
@@ -29,3 +29,17 @@ class EventReference:
     def to_url(self, value: int | str) -> str:
         """Returns the reference for a row id, or the reference itself."""
         return value if isinstance(value, str) else f"EVT-{value:07d}"
+
+
+class ExportReference:
+    """Turns EXP-000031 into 31 and back."""
+
+    regex = "EXP-[0-9]{6,12}"
+
+    def to_python(self, value: str) -> int:
+        """Returns the row id."""
+        return int(value.removeprefix("EXP-"))
+
+    def to_url(self, value: int | str) -> str:
+        """Returns the reference for a row id, or the reference itself."""
+        return value if isinstance(value, str) else f"EXP-{value:06d}"

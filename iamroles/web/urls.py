@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from django.urls import path, register_converter
 
-from iamroles.web.converters import EventReference, RequestReference
+from iamroles.web.converters import EventReference, ExportReference, RequestReference
 from iamroles.web.views import (
     audit,
     drafts,
     errors,
+    exports,
     home,
     inventory,
     operations,
@@ -21,6 +22,7 @@ from iamroles.web.views import (
 
 register_converter(RequestReference, "ref")
 register_converter(EventReference, "evt")
+register_converter(ExportReference, "exp")
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -46,7 +48,13 @@ urlpatterns = [
     path("inventory/check/", inventory.role_check, name="role_check"),
     path("inventory/check/<int:order_id>/", inventory.role_check_result, name="role_check_result"),
     path("audit/", audit.audit_history, name="audit_history"),
+    path("audit/verify/", exports.audit_verify, name="audit_verify"),
+    path("audit/verifications/<int:order_id>/", exports.audit_verification, name="audit_verification"),
     path("audit/<evt:event_id>/", audit.audit_event, name="audit_event"),
+    path("audit/<evt:event_id>/proof/", audit.audit_event_proof, name="audit_event_proof"),
+    path("exports/new/", exports.export_new, name="export_new"),
+    path("exports/<exp:job_id>/", exports.export_detail, name="export_detail"),
+    path("exports/<exp:job_id>/download/", exports.export_download, name="export_download"),
     path("ops/", operations.operations_health, name="operations_health"),
     path("settings/", preferences.preferences, name="preferences"),
     path("settings/theme/", preferences.theme, name="theme"),

@@ -14,6 +14,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from django.db.models import QuerySet
+
 from iamroles import canonical
 from iamroles.audit import checkpoint, merkle, proof
 from iamroles.audit.checkpoint import Checkpoint
@@ -66,13 +68,22 @@ class Bundle:
         return hashlib.sha256(self.content).hexdigest()
 
 
-def build_bundle(wanted: EventFilter, cut: Cut, *, older: Checkpoint | None = None, using: str = "default") -> Bundle:
-    """Returns the bundle of the filter's events up to the cut; an empty filter makes it the whole trail.
+def build_bundle(
+    wanted: EventFilter,
+    cut: Cut,
+    *,
+    older: Checkpoint | None = None,
+    among: QuerySet[AuditEvent] | None = None,
+    using: str = "default",
+) -> Bundle:
+    """Returns the bundle of the filter's events up to the cut, `among` those a person may see.
+
+    An empty filter over all events makes it the whole trail.
 
     `older` is a checkpoint that the auditor kept: its consistency proof is added. Raises IndexError when it covers more
     events than the cut.
     """
-    rows = list(read_rows(wanted, cut, using=using))
+    rows = list(read_rows(wanted, cut, among=among, using=using))
     files = {
         "README.txt": _README.encode(),
         "verify.py": _VERIFY.read_bytes(),
@@ -83,7 +94,7 @@ def build_bundle(wanted: EventFilter, cut: Cut, *, older: Checkpoint | None = No
         "disclosures.jsonl": _disclosures([event for _, event in rows], using),
         **_documents({event.request for _, event in rows if event.request}, using),
     }
-    selection = wanted.describe()
+    selection = wanted.describe() | ({"visible_to": "one person"} if among is not None else {})
     if selection or older is not None:
         tree = merkle.Tree(list(sealed_leaves(cut.size, using)))
         files |= _proofs(rows, tree, cut) if selection else {}

@@ -6,31 +6,41 @@ An export is cut at a checkpoint before its own first event is recorded, so that
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Final
 
-from asgiref.sync import sync_to_async
 from django.db.models import QuerySet
 
 from iamroles.audit.export.formats import FORMATS, Format, write_lines
-from iamroles.audit.export.rows import Cut, NothingSealed, find_cut, read_rows
+from iamroles.audit.export.rows import Cut, NothingSealed, count_rows, cut_at, find_cut, read_rows
 from iamroles.audit.find import EventFilter
 from iamroles.audit.record import record_alone
 from iamroles.audit.values import Actor, Subject
 from iamroles.models import AuditEvent
 
-__all__ = ["FORMATS", "Cut", "Export", "Format", "NothingSealed", "begin", "find_cut", "read_rows", "write_lines"]
+__all__ = [
+    "FORMATS",
+    "Cut",
+    "Export",
+    "Format",
+    "NothingSealed",
+    "begin",
+    "count_rows",
+    "cut_at",
+    "find_cut",
+    "read_rows",
+    "record_end",
+    "record_start",
+    "write_lines",
+]
 
 CONTENT_TYPES: Final[dict[str, str]] = {"csv": "text/csv; charset=utf-8", "jsonl": "application/jsonl; charset=utf-8"}
 _CHUNK: Final = 64 * 1024
 
 
 class Export:
-    """One export that can be read once, in chunks of about 64 KiB. Its completion is recorded with rows and SHA-256.
-
-    Iterate over it, or `async for` under ASGI, where anything else would be buffered as a whole.
-    """
+    """One export that can be read once, in chunks of about 64 KiB. Its completion is recorded with rows and SHA-256."""
 
     def __init__(
         self,
@@ -55,6 +65,18 @@ class Export:
         return self._digest.hexdigest()
 
     def __iter__(self) -> Iterator[bytes]:
+        try:
+            yield from self._chunks()
+        except Exception as error:
+            self._record("export.failed", {"code": type(error).__name__}, outcome="failed")
+            raise
+        self._record("export.completed", {"rows": self.rows, "bytes": self.bytes, "sha256": self.sha256})
+
+    def _record(self, action: str, data: dict[str, object], outcome: str = "success") -> None:
+        at = self._clock()
+        record_end(action, data, subject=_subject(self._spelled), actor=self._actor, at=at, outcome=outcome)
+
+    def _chunks(self) -> Iterator[bytes]:
         chunk, length = [], 0
         for line in write_lines(self._counted(), self._spelled):
             chunk.append(line)
@@ -64,22 +86,6 @@ class Export:
                 chunk, length = [], 0
         if chunk:
             yield self._account(b"".join(chunk))
-        record_alone(
-            "export.completed",
-            actor=self._actor,
-            subject=_subject(self._spelled),
-            at=self._clock(),
-            data={"rows": self.rows, "bytes": self.bytes, "sha256": self.sha256},
-        )
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        chunks = iter(self)
-
-        def read() -> bytes | None:
-            return next(chunks, None)
-
-        while (chunk := await sync_to_async(read, thread_sensitive=True)()) is not None:
-            yield chunk
 
     def _counted(self) -> Iterator[tuple[int, AuditEvent]]:
         for row in read_rows(self._wanted, self.cut, among=self._among):
@@ -107,14 +113,32 @@ def begin(
     Raises NothingSealed before the first checkpoint.
     """
     cut = cut or find_cut(wait=wait)
-    record_alone(
-        "export.started",
-        actor=actor,
-        subject=_subject(spelled),
-        at=clock(),
-        data={"format": spelled, "filter": wanted.describe(), "size": cut.size, "root": cut.root.hex()},
-    )
+    record_start(wanted, spelled, cut, subject=_subject(spelled), actor=actor, at=clock())
     return Export(wanted, spelled, cut, actor=actor, among=among, clock=clock)
+
+
+def record_start(
+    wanted: EventFilter, spelled: str, cut: Cut, *, subject: Subject, actor: Actor, at: datetime
+) -> AuditEvent:
+    """Records that somebody began an export, after the cut, so that no export contains its own beginning."""
+    data = {"format": spelled, "filter": wanted.describe(), "size": cut.size, "root": cut.root.hex()}
+    return record_alone("export.started", actor=actor, subject=subject, at=at, data=data)
+
+
+def record_end(
+    action: str,
+    data: dict[str, object],
+    *,
+    subject: Subject,
+    actor: Actor,
+    at: datetime,
+    outcome: str = "success",
+    on_behalf_of: Actor | None = None,
+) -> AuditEvent:
+    """Records that an export was completed, failed, downloaded or expired."""
+    return record_alone(
+        action, actor=actor, subject=subject, at=at, outcome=outcome, on_behalf_of=on_behalf_of, data=data
+    )
 
 
 def _subject(spelled: str) -> Subject:

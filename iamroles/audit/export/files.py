@@ -45,12 +45,12 @@ def read_leaves(text: str) -> list[bytes]:
     return [bytes.fromhex(line) for line in text.splitlines()]
 
 
-def write_proofs(path: Path, size: int, *, using: str = "default") -> Iterator[bytes]:
-    """Yields the lines of FILE.proofs for the exported lines of `path`: seq and siblings in base64, with spaces."""
+def write_proofs(lines: Iterable[bytes], size: int, *, using: str = "default") -> Iterator[bytes]:
+    """Yields the lines of FILE.proofs for exported lines: seq and siblings in base64, with spaces."""
     leaves = list(sealed_leaves(size, using))
     places = {leaf: seq for seq, leaf in enumerate(leaves)}
     tree = merkle.Tree(leaves)
-    for line in read_lines(path):
+    for line in lines:
         seq = places[leaf_hash(line)]
         yield " ".join([str(seq), *(checkpoint.encode(value) for value in tree.inclusion(seq))]).encode() + b"\n"
 
@@ -71,6 +71,14 @@ def read_lines(path: Path) -> Iterator[bytes]:
             if not line.endswith(b"\n"):
                 raise ValueError(f"{path} does not end with a newline")
             yield line[:-1]
+
+
+def split_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yields the lines of an export in pieces, without their newlines; each must end with one."""
+    rest = b""
+    for chunk in chunks:
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from lines
 
 
 def sealed_leaves(size: int, using: str = "default") -> Iterator[bytes]:

@@ -44,9 +44,9 @@ CSV_HEADER: Final = (
 _FORMULA: Final = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
 
 
-def write_lines(rows: Iterable[tuple[int, AuditEvent]], spelled: Format) -> Iterator[bytes]:
-    """Yields the export of (seq, event) rows, a line at a time; CSV with its header."""
-    return _csv(rows) if spelled == "csv" else _jsonl(rows)
+def write_lines(rows: Iterable[tuple[int, AuditEvent]], spelled: Format, *, header: bool = True) -> Iterator[bytes]:
+    """Yields the export of (seq, event) rows, a line at a time; CSV with its header, unless it goes on with a part."""
+    return _csv(rows, header=header) if spelled == "csv" else _jsonl(rows)
 
 
 def guard_cell(value: object) -> str:
@@ -60,10 +60,11 @@ def _jsonl(rows: Iterable[tuple[int, AuditEvent]]) -> Iterator[bytes]:
         yield event.canon.encode() + b"\n"
 
 
-def _csv(rows: Iterable[tuple[int, AuditEvent]]) -> Iterator[bytes]:
+def _csv(rows: Iterable[tuple[int, AuditEvent]], *, header: bool) -> Iterator[bytes]:
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, lineterminator="\r\n")
-    yield _take(buffer, writer.writerow(CSV_HEADER))
+    if header:
+        yield _take(buffer, writer.writerow(CSV_HEADER))
     for seq, event in rows:
         yield _take(buffer, writer.writerow(_cells(seq, event)))
 

@@ -49,16 +49,36 @@ def find_cut(*, wait: float = 2.0, using: str = "default") -> Cut:
     return Cut(row.size, bytes(row.root), row.note)
 
 
+def cut_at(size: int) -> Cut:
+    """Returns the cut at the checkpoint of this size. Raises AuditCheckpoint.DoesNotExist."""
+    row = AuditCheckpoint.objects.get(size=size)
+    return Cut(row.size, bytes(row.root), row.note)
+
+
+def count_rows(
+    wanted: EventFilter, cut: Cut, *, among: QuerySet[AuditEvent] | None = None, at_most: int | None = None
+) -> int:
+    """Returns how many events an export holds, or `at_most`. It reads them: forms of exports ask, lists never do."""
+    return _sealed(wanted, cut, among, "default")[:at_most].count()
+
+
 def read_rows(
-    wanted: EventFilter, cut: Cut, *, among: QuerySet[AuditEvent] | None = None, using: str = "default"
+    wanted: EventFilter,
+    cut: Cut,
+    *,
+    among: QuerySet[AuditEvent] | None = None,
+    using: str = "default",
+    after: int = -1,
 ) -> Iterator[tuple[int, AuditEvent]]:
-    """Yields seq and event for the sealed events of the filter, `among` those that a person may see."""
-    rows = events_matching(wanted, using=using).filter(sealed__seq__lt=cut.size)
-    if among is not None:
-        rows = rows.filter(pk__in=among.values("pk"))
-    rows = rows.annotate(seq=F("sealed__seq")).defer("leaf").order_by("seq")
-    last = -1
+    """Yields seq and event for the sealed events of the filter behind seq `after`, `among` those a person may see."""
+    rows = _sealed(wanted, cut, among, using).annotate(seq=F("sealed__seq")).defer("leaf").order_by("seq")
+    last = after
     while batch := list(rows.filter(sealed__seq__gt=last)[:_BATCH]):
         for event in batch:
             yield event.seq, event
         last = batch[-1].seq
+
+
+def _sealed(wanted: EventFilter, cut: Cut, among: QuerySet[AuditEvent] | None, using: str) -> QuerySet[AuditEvent]:
+    rows = events_matching(wanted, using=using).filter(sealed__seq__lt=cut.size)
+    return rows if among is None else rows.filter(pk__in=among.values("pk"))

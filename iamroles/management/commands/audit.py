@@ -5,6 +5,7 @@ Only data goes to standard output; what is said about it goes to standard error,
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -28,8 +29,9 @@ from iamroles.audit.seal import Halted
 from iamroles.audit.values import Actor, Subject
 from iamroles.audit.verify import Limits, check_leaf_log, read_leaf_log, verify_database
 from iamroles.audit.verify_files import verify_export, verify_proof, verify_selection
+from iamroles.models import VerificationOrder
 
-_FILTERS = ("from", "to", "actor", "action", "object", "request", "account", "outcome")
+_FILTERS = ("from", "to", "actor", "action", "object", "request", "account", "outcome", "tab")
 
 
 class Command(BaseCommand):
@@ -61,11 +63,14 @@ class Command(BaseCommand):
             keys = self._keys(options["key"])
             report = self._report(keys, options)
         except (BadKey, NotPublished, DatabaseError, OSError, ValueError) as error:
-            self.stderr.write(f"CANNOT TELL: {' '.join(str(error).split())}")
+            why = " ".join(str(error).split())
+            self.stderr.write(f"CANNOT TELL: {why}")
+            _answer(options["order"], {"exit": CANNOT_TELL, "problems": [why]})
             return CANNOT_TELL
         self.stdout.write(report.as_json() if options["json"] else report.as_text())
+        order = _answer(options["order"], json.loads(report.as_json()))
         if report.mode == "database" and not options["read_only"]:
-            self._remember(report)
+            self._remember(report, order)
         return report.exit
 
     def _report(self, keys: Sequence[VerifierKey], options: dict[str, Any]) -> Report:
@@ -86,12 +91,16 @@ class Command(BaseCommand):
         limits = Limits(now=datetime.now(UTC), lag=timedelta(seconds=settings.ROLEDESK_SEAL_LAG_SECONDS))
         logged = read_leaf_log(_text(options["leaf_log"]).splitlines()) if options["leaf_log"] else {}
         with snapshot():
-            report = verify_database(read_trail(), keys=keys, origin=config.origin(), kept=kept, limits=limits)
+            report = verify_database(
+                read_trail(), keys=keys, origin=config.origin(), kept=kept, limits=limits, fast=options["fast"]
+            )
             check_leaf_log(logged, read_hashes(sorted(logged)), report)
         return report
 
-    def _remember(self, report: Report) -> None:
+    def _remember(self, report: Report, order: VerificationOrder | None) -> None:
         """Records that somebody verified, and seals that at once if this process can."""
+        asked = order.ordered_by if order else None
+        owner = Actor(type="user", id=str(asked.pk), name=asked.display_name) if asked else None
         data: dict[str, object] = {
             "mode": report.mode,
             "size": report.size,
@@ -100,7 +109,14 @@ class Command(BaseCommand):
             "first_bad": str(report.first_bad) if report.first_bad else None,
         }
         try:
-            record_alone("verification.completed", actor=_actor(), subject=_TRAIL, at=datetime.now(UTC), data=data)
+            record_alone(
+                "verification.completed",
+                actor=_actor(),
+                subject=_TRAIL,
+                at=datetime.now(UTC),
+                data=data,
+                on_behalf_of=owner,
+            )
             self._seal_if_possible()
         except DatabaseError as error:
             self.stderr.write(f"That the database was verified could not be recorded: {error}")
@@ -186,6 +202,15 @@ class Command(BaseCommand):
 _TRAIL = Subject("audit", "trail", "audit trail")
 
 
+def _answer(order_id: int | None, report: dict[str, Any]) -> VerificationOrder | None:
+    """Stores the report with the order of the page that waits for it. Returns the order."""
+    order = VerificationOrder.objects.select_related("ordered_by").filter(pk=order_id or 0).first()
+    if order is not None:
+        order.answered_at, order.next_try_at, order.report = datetime.now(UTC), None, report
+        order.save(update_fields=("answered_at", "next_try_at", "report"))
+    return order
+
+
 def _add_verify(parser: CommandParser) -> None:
     parser.add_argument("--export", type=Path, help="a JSON lines export instead of the database")
     parser.add_argument("--checkpoint", type=Path, help="the signed checkpoint to hold it against")
@@ -194,6 +219,8 @@ def _add_verify(parser: CommandParser) -> None:
     parser.add_argument("--key", help="verifier key, or a file with one a line; else from the settings")
     parser.add_argument("--selection", action="store_true", help="the export is a selection with FILE.proofs")
     parser.add_argument("--leaf-log", type=Path, help="the collected log of the processes, which names each event")
+    parser.add_argument("--fast", action="store_true", help="derive the columns of one event in 50 only")
+    parser.add_argument("--order", type=int, help="the number of the page's order that this answers")
     parser.add_argument("--read-only", action="store_true", help="do not record that the database was verified")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
 
@@ -256,7 +283,7 @@ def _write_beside(path: Path, done: export.Export, *, full: bool, evidence: bool
         files.write_file(files.beside(path, "leaves"), files.write_leaves(done.cut.size))
     else:
         files.beside(path, "leaves").unlink(missing_ok=True)
-        files.write_file(files.beside(path, "proofs"), files.write_proofs(path, done.cut.size))
+        files.write_file(files.beside(path, "proofs"), files.write_proofs(files.read_lines(path), done.cut.size))
 
 
 def _cut(as_of: Path | None) -> export.Cut:

@@ -6,11 +6,14 @@ More than one is harmless. A part that fails is logged and counted, and the othe
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -21,12 +24,15 @@ from django.db import close_old_connections
 from iamroles.audit import Actor
 from iamroles.audit import config as audit_config
 from iamroles.audit.seal import Sealer
-from iamroles.engine import expire, sweep
+from iamroles.engine import expire, export_job, sweep
 from iamroles.engine.tools import database_now, from_settings
+from iamroles.models import VerificationOrder
 
 _log = structlog.get_logger(__name__)
 SEAL_SECONDS = 1.0
 EXPIRE_SECONDS = 60.0
+VERIFY_HELD = timedelta(minutes=10)
+VERIFY_TRIES = 3
 ACTOR = Actor(type="system", id="tend", name="The portal's clock", channel="tend")
 
 
@@ -75,6 +81,27 @@ class Sealing:
         self.sealer.seal(at=database_now())
 
 
+@dataclass
+class Verifying:
+    """Answers orders to verify the database, each in a process of its own, so that sealing goes on meanwhile."""
+
+    child: subprocess.Popen[bytes] | None = None
+
+    def __call__(self) -> None:
+        """Starts `audit verify` for the oldest open order, unless the one before still runs."""
+        if self.child is not None and self.child.poll() is None:
+            return
+        now = database_now()
+        due = VerificationOrder.objects.filter(answered_at=None, next_try_at__lte=now, tries__lt=VERIFY_TRIES)
+        order = due.order_by("pk").first()
+        if order is None:
+            return
+        claimed = due.filter(pk=order.pk).update(next_try_at=now + VERIFY_HELD, tries=order.tries + 1)
+        if claimed:
+            command = [sys.executable, "-m", "django", "audit", "verify", "--json", f"--order={order.pk}"]
+            self.child = subprocess.Popen(command, cwd=settings.BASE_DIR, stdout=subprocess.DEVNULL)
+
+
 def parts() -> list[Part]:
     """Returns what the tending process does."""
     limits = from_settings().limits
@@ -82,6 +109,8 @@ def parts() -> list[Part]:
         Part("seal", SEAL_SECONDS, Sealing()),
         Part("sweep", settings.ROLEDESK_SWEEP_SECONDS, lambda: sweep.sweep(database_now(), limits)),
         Part("expire", EXPIRE_SECONDS, lambda: expire.expire_due(actor=ACTOR, at=database_now())),
+        Part("verify", SEAL_SECONDS, Verifying()),
+        Part("expire exports", EXPIRE_SECONDS, lambda: export_job.expire(actor=ACTOR, at=database_now())),
     ]
 
 

@@ -1,4 +1,4 @@
-"""The history of events, one event, and exports at the same address: `format=csv` or `format=jsonl`."""
+"""The history of events, one event, and exports at the same address: `format=csv`, `jsonl` or `bundle`."""
 
 from __future__ import annotations
 
@@ -6,20 +6,23 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
-from django.core.handlers.asgi import ASGIRequest
 from django.db import transaction
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
-from django.shortcuts import render
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from iamroles import audit, canonical
+from iamroles import audit, canonical, permissions
 from iamroles.audit import EventFilter, export
 from iamroles.audit.events import OUTCOMES
+from iamroles.audit.evidence.bundle import build_bundle, record_bundle
 from iamroles.models import AuditEvent
 from iamroles.pages import audit as audit_pages
+from iamroles.pages import exports as export_pages
 from iamroles.permissions import Allowance
 from iamroles.web.caller import actor_of, user_of
 from iamroles.web.reading import refuse_look
+from iamroles.web.streaming import stream
 
 _VIEWED = "audit_viewed"
 
@@ -33,36 +36,59 @@ def audit_history(request: HttpRequest) -> HttpResponseBase:
     if wanted and not bad:
         return _export(request, chosen, wanted)
     _record_view(request, chosen)
-    page = audit_pages.history_page(user_of(request), chosen, _number(request, "before"), _number(request, "after"))
-    query = request.GET.copy()
-    for name in ("before", "after", "format"):
-        query.pop(name, None)
+    user = user_of(request)
+    page = audit_pages.history_page(user, chosen, _number(request, "before"), _number(request, "after"))
     context: dict[str, Any] = {
         "page": page,
         "values": request.GET,
         "outcomes": sorted(OUTCOMES),
-        "query": query.urlencode(),
+        "query": _query(request),
+        "tabs": [(tab, audit_pages.TAB_WORDS[tab], _query(request, tab=tab)) for tab in audit_pages.TAB_WORDS],
+        "tab": chosen.tab,
         "narrowed": bool(chosen.describe()),
         "other_action": chosen.action if chosen.action not in dict(page.groups) else "",
         "problems": [("", problem.message) for problem in bad],
+        "may_verify": permissions.may_read_all_audit(user).allowed,
+        "ready": export_pages.ready_exports(user),
     }
     return render(request, "iamroles/audit_history.html", context, status=422 if bad else 200)
 
 
+def _query(request: HttpRequest, tab: str | None = None) -> str:
+    """Returns the filters of the address without cursor and format; `tab` puts another tab in."""
+    query = request.GET.copy()
+    for name in ("before", "after", "format"):
+        query.pop(name, None)
+    if tab is not None:
+        query["tab"] = tab
+        if not tab:
+            query.pop("tab")
+    return str(query.urlencode())
+
+
 def _export(request: HttpRequest, chosen: EventFilter, wanted: str) -> HttpResponseBase:
-    """Streams the sealed events of the filter that the person may read, oldest first."""
-    spelled = next((known for known in export.FORMATS if known == wanted), None)
-    if spelled is None:
+    """Streams the sealed events of the filter that the person may read, oldest first; many are made by a worker."""
+    user, actor = user_of(request), actor_of(request)
+    if wanted not in (*export.FORMATS, "bundle"):
         raise Http404(f"There is no export as {wanted}.")
-    visible = audit_pages.visible_events(user_of(request))
+    visible = permissions.visible_events(user)
     try:
-        made = export.begin(chosen, spelled, actor=actor_of(request), among=visible)
+        cut = export.find_cut()
     except export.NothingSealed as error:
         return render(request, "503.html", {"reason": str(error)}, status=503)
-    content = aiter(made) if isinstance(request, ASGIRequest) else iter(made)
-    response = StreamingHttpResponse(content, content_type=export.CONTENT_TYPES[spelled])
-    name = f"roledesk-audit-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.{spelled}"
-    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    if not export_pages.fits_at_once(chosen, cut, visible):
+        return redirect(f"{reverse('export_new')}?{_query(request)}")
+    name = f"roledesk-audit-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    if wanted == "bundle":
+        bundle = build_bundle(chosen, cut, among=visible)
+        record_bundle(bundle, chosen, actor=actor, at=datetime.now(UTC))
+        response: HttpResponseBase = HttpResponse(bundle.content, content_type="application/zip")
+        response["Content-Disposition"] = f'attachment; filename="{name}.zip"'
+        return response
+    spelled = next(known for known in export.FORMATS if known == wanted)
+    made = export.begin(chosen, spelled, actor=actor, among=visible, cut=cut)
+    response = stream(request, iter(made), export.CONTENT_TYPES[spelled])
+    response["Content-Disposition"] = f'attachment; filename="{name}.{spelled}"'
     return response
 
 
@@ -93,12 +119,40 @@ def _record_view(request: HttpRequest, chosen: EventFilter) -> None:
 @require_safe
 def audit_event(request: HttpRequest, event_id: int) -> HttpResponse:
     """Shows one event with everything it holds."""
+    event = _readable(request, event_id)
+    if isinstance(event, HttpResponse):
+        return event
+    page = audit_pages.event_page(event, user_of(request))
+    return render(request, "iamroles/audit_event.html", {"page": page})
+
+
+@login_required
+@require_safe
+def audit_event_proof(request: HttpRequest, event_id: int) -> HttpResponse:
+    """Sends the proof of one event, or with `file=line` its canonical line: both are checked without the portal."""
+    event = _readable(request, event_id)
+    if isinstance(event, HttpResponse):
+        return event
+    if request.GET.get("file") == "line":
+        response = HttpResponse(event.canon.encode() + b"\n", content_type=export.CONTENT_TYPES["jsonl"])
+        response["Content-Disposition"] = f'attachment; filename="{event.reference}.jsonl"'
+        return response
+    try:
+        proof = audit.prove(event)
+    except audit.NotSealed as error:
+        return render(request, "503.html", {"reason": str(error)}, status=503)
+    response = HttpResponse(proof, content_type="text/plain; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="{event.reference}.tlog-proof"'
+    return response
+
+
+def _readable(request: HttpRequest, event_id: int) -> AuditEvent | HttpResponse:
+    """Returns the event, or the refusal to show it. Raises Http404."""
     try:
         event = audit.get(event_id)
     except AuditEvent.DoesNotExist:
         raise Http404(f"There is no EVT-{event_id:07d}.") from None
-    user = user_of(request)
-    if not audit_pages.may_read(user, event):
+    if not audit_pages.may_read(user_of(request), event):
         denied = Allowance(False, "not_auditor", "You see the events of requests that you may see, and your own acts.")
         return refuse_look(request, "view_event", denied)
-    return render(request, "iamroles/audit_event.html", {"page": audit_pages.event_page(event, user)})
+    return event

@@ -11,7 +11,7 @@ import pytest
 from django.test import Client
 from django.urls import URLPattern, reverse
 
-from iamroles.models import Request, User
+from iamroles.models import ExportJob, Request, User
 from iamroles.web.urls import urlpatterns
 
 pytestmark = pytest.mark.django_db
@@ -43,6 +43,12 @@ TABLE: dict[str, tuple[str, str, int, int, int, str]] = {
     "role_check_result": ("order", "get", SIGN_IN, 404, 404, "requester"),
     "audit_history": ("", "get", SIGN_IN, 200, 200, "auditor"),
     "audit_event": ("event", "get", SIGN_IN, 403, 200, "auditor"),
+    "audit_event_proof": ("event", "get", SIGN_IN, 403, 503, "auditor"),
+    "audit_verify": ("", "post", SIGN_IN, 403, 303, "auditor"),
+    "audit_verification": ("order", "get", SIGN_IN, 403, 404, "auditor"),
+    "export_new": ("", "get", SIGN_IN, 503, 503, "auditor"),
+    "export_detail": ("export", "get", SIGN_IN, 404, 200, "auditor"),
+    "export_download": ("export", "get", SIGN_IN, 404, 404, "auditor"),
     "operations_health": ("", "get", SIGN_IN, 403, 200, "operator"),
     "preferences": ("", "get", SIGN_IN, 200, 200, "requester"),
     "theme": ("", "get", 405, 405, 405, "requester"),
@@ -64,6 +70,7 @@ def address(name: str, request: Request) -> str:
         "run": {"request_id": request.pk, "number": 1},
         "order": {"order_id": 4711},
         "event": {"event_id": 1},
+        "export": {"job_id": 1},
     }[kind]
     return reverse(name, kwargs=arguments)
 
@@ -88,6 +95,9 @@ def test_lets_in_whom_the_table_says(name: str, people: dict[str, User], in_revi
     if kind == "event":
         first = AuditEvent.objects.order_by("id").values_list("id", flat=True)[0]
         path = reverse(name, kwargs={"event_id": first})
+    if kind == "export":
+        at = in_review.created_at
+        ExportJob.objects.create(pk=1, spelled="csv", ordered_by=people[who], at=at, size=1, total=1)
     answers = []
     for user in (None, people["outsider"], people[who]):
         client = Client()

@@ -410,7 +410,7 @@ class TestExport:
     def test_takes_a_selection_only_as_one(self, papers: Papers) -> None:
         lines = papers.path.read_bytes().splitlines(keepends=True)
         papers.path.write_bytes(b"".join([lines[1], lines[4]]))
-        files.write_file(files.beside(papers.path, "proofs"), files.write_proofs(papers.path, 7))
+        files.write_file(files.beside(papers.path, "proofs"), files.write_proofs(files.read_lines(papers.path), 7))
         assert papers.answers(selection=True) == (0, 0)
         assert standalone.main(["--export", str(papers.path), "--key", str(papers.key.verifier)]) == 2
 
@@ -419,7 +419,7 @@ class TestExport:
         lines = papers.path.read_bytes().splitlines(keepends=True)
         papers.path.write_bytes(b"".join([lines[1], lines[4]]))
         proofs = files.beside(papers.path, "proofs")
-        files.write_file(proofs, files.write_proofs(papers.path, 7))
+        files.write_file(proofs, files.write_proofs(files.read_lines(papers.path), 7))
         rows = proofs.read_text().splitlines()
         parts = rows[line].split(" ")
         rows[line] = " ".join([parts[0], _base64(b"r" * 32), *parts[2:]])

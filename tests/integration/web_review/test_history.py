@@ -13,7 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.db import transaction
 
-from iamroles import audit
+from iamroles import audit, permissions
 from iamroles.audit import export
 from iamroles.audit.checkpoint import SigningKey
 from iamroles.audit.export.rows import find_cut
@@ -76,7 +76,7 @@ class TestReading:
         Request.objects.create(
             pk=1_000_001, kind="role", requester=here.people["theo"], created_at=world.now(), updated_at=world.now()
         )
-        found = Request.objects.annotate(text=audit_pages._reference()).order_by("pk").values_list("text", flat=True)
+        found = Request.objects.annotate(text=permissions._reference()).order_by("pk").values_list("text", flat=True)
         assert list(found) == [row.reference, "REQ-1000001"]
 
     def test_filters_by_actor_request_action_outcome_and_dates(
@@ -177,7 +177,7 @@ class TestExport:
     @pytest.fixture(autouse=True)
     def _nobody_seals_meanwhile(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """No sealer runs beside these tests, so waiting for one is lost time."""
-        monkeypatch.setattr(export, "find_cut", lambda wait: find_cut(wait=0))
+        monkeypatch.setattr(export, "find_cut", lambda wait=0.0: find_cut(wait=0))
 
     def export(self, client: Any, kind: str, query: str = "") -> Any:
         return client.get(f"/audit/?format={kind}{query}")
