@@ -7,6 +7,7 @@ from celery import shared_task
 from iamroles.engine import apply as engine_apply
 from iamroles.engine import check as engine_check
 from iamroles.engine import export_job as engine_export
+from iamroles.engine import looks as engine_looks
 from iamroles.engine import observe as engine_observe
 from iamroles.engine.tools import from_settings
 
@@ -33,3 +34,9 @@ def answer_order(*, order_id: int) -> None:
 def export(*, job_id: int) -> None:
     """Goes on with an export."""
     engine_export.go_on(job_id=job_id, tools=from_settings())
+
+
+@shared_task(name="roledesk.look_at_account")
+def look_at_account(*, look_id: int) -> None:
+    """Tests the connection to an AWS account, or scans it for drift."""
+    engine_looks.answer(look_id=look_id, tools=from_settings())

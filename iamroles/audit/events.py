@@ -107,6 +107,8 @@ EVENTS: Final[dict[str, Keys]] = {
     "scan.failed": _keys("account code"),
     "sweep.recovered": _keys("requests"),
     "check.ordered": _keys("account role_name"),
+    "look.ordered": _keys("account kind"),
+    "account.checked": _keys("account state missing"),
     "inventory.adopted": _keys("resource document_digest"),
     "inventory.released": _keys("resource document_digest"),
     "aws.unexplained_write": _keys("account cloudtrail_event session api resource"),

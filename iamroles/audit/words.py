@@ -73,6 +73,8 @@ SENTENCES: Final[dict[str, str]] = {
     "scan.completed": "{actor} checked {checked} resources of AWS account {account}: {drifted} differ.",
     "scan.failed": "{actor} could not check AWS account {account}: {code}.",
     "sweep.recovered": "{actor} picked up what a lost message left: {requests}.",
+    "look.ordered": "{actor} ordered a {kind} of AWS account {account}.",
+    "account.checked": "{actor} tested the connection to AWS account {account}: {state}.",
     "check.ordered": "{actor} ordered a look at {role_name} in AWS account {account}.",
     "inventory.adopted": "{actor} adopted {resource} into the inventory.",
     "inventory.released": "{actor} released {resource} from the inventory.",

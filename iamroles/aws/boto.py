@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -29,7 +29,7 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 from botocore.session import Session, get_session
 
-from iamroles.aws.gateway import WRITES, Answer, AwsError, RoleMaking, ServerClock
+from iamroles.aws.gateway import WRITES, Answer, AwsError, Holdings, RoleMaking, ServerClock
 from iamroles.blueprints.state import PolicyState, RoleState
 from iamroles.iam import arns, documents
 from iamroles.iam.documents import Document
@@ -167,15 +167,20 @@ class BotoGateway:
             attached = self._attached(name)
         except AwsError as error:
             raise _moved(error) from error
+        return self._role_state(found, found, inline, attached)
+
+    def _role_state(
+        self, found: dict[str, Any], described: dict[str, Any], inline: dict[str, Document], attached: frozenset[str]
+    ) -> RoleState:
         return RoleState(
             arn=found["Arn"],
             name=found["RoleName"],
             path=found["Path"],
             trust=self._document(found["AssumeRolePolicyDocument"], "trust"),
-            description=found.get("Description", ""),
+            description=described.get("Description", ""),
             boundary=(found.get("PermissionsBoundary") or {}).get("PermissionsBoundaryArn"),
             tags=_tags(found),
-            max_session=found.get("MaxSessionDuration", 3600),
+            max_session=described.get("MaxSessionDuration", 3600),
             attached=attached,
             inline=inline,
             role_id=found["RoleId"],
@@ -197,16 +202,7 @@ class BotoGateway:
             raise _moved(error) from error
         if default not in versions:
             raise AwsError("ChangedWhileReading", "The default version changed while it was read.", api="GetPolicy")
-        return PolicyState(
-            arn=found["Arn"],
-            name=found["PolicyName"],
-            path=found["Path"],
-            document=versions[default],
-            description=found.get("Description", ""),
-            default_version=default,
-            versions={version: documents.digest(document) for version, document in versions.items()},
-            users=users,
-        )
+        return _policy_state(found, versions, users)
 
     def managed_policy(self, arn: str) -> ManagedPolicyVersion | None:
         """Returns the default version of a managed policy of anyone, or None."""
@@ -243,6 +239,56 @@ class BotoGateway:
         summary: Mapping[str, int] = self._read("GetAccountSummary")["SummaryMap"]
         return summary
 
+    def holdings(self, wanted: Collection[str]) -> Holdings:
+        """Returns the wanted ones, from all pages of GetAccountAuthorizationDetails.
+
+        Those lack description and session length, which ListRoles has: one call more for each thousand roles.
+        Documents that nobody asked for are not read: what others write there is not ours to understand.
+        """
+        described = {role["Arn"]: role for role in self._pages("ListRoles", "Roles", MaxItems=1000)}
+        roles: dict[str, RoleState] = {}
+        policies: dict[str, PolicyState] = {}
+        unreadable: dict[str, str] = {}
+        arguments = {"Filter": ["Role", "LocalManagedPolicy"], "MaxItems": 1000}
+        for answer in self._answers("GetAccountAuthorizationDetails", **arguments):
+            for found in (*answer["RoleDetailList"], *answer["Policies"]):
+                arn = found["Arn"]
+                if arn not in wanted:
+                    continue
+                try:
+                    if "RoleId" in found:
+                        roles[arn] = self._detailed_role(found, described)
+                    else:
+                        policies[arn] = self._detailed_policy(found)
+                except AwsError as error:
+                    if error.code != "UnreadableDocument":
+                        raise
+                    unreadable[arn] = error.message
+        return Holdings(roles=roles, policies=policies, unreadable=unreadable)
+
+    def _detailed_role(self, role: dict[str, Any], described: Mapping[str, dict[str, Any]]) -> RoleState:
+        if role["Arn"] not in described or described[role["Arn"]]["RoleId"] != role["RoleId"]:
+            raise AwsError("ChangedWhileReading", f"{role['Arn']} was just made.", api="ListRoles")
+        inline = {
+            policy["PolicyName"]: self._document(policy["PolicyDocument"], "identity")
+            for policy in role["RolePolicyList"]
+        }
+        attached = frozenset(policy["PolicyArn"] for policy in role["AttachedManagedPolicies"])
+        return self._role_state(role, described[role["Arn"]], inline, attached)
+
+    def _detailed_policy(self, policy: dict[str, Any]) -> PolicyState:
+        versions = {
+            version["VersionId"]: self._document(version["Document"], "identity")
+            for version in policy["PolicyVersionList"]
+        }
+        return _policy_state(policy, versions, frozenset())
+
+    def probe(self, api: str, arguments: Mapping[str, Any]) -> None:
+        """Sends one reading call. Raises AwsError; ValueError for a call that could change anything."""
+        if not api.startswith(("Get", "List")):
+            raise ValueError(f"{api} is no reading call.")
+        self._read(api, **arguments)
+
     def send(self, call: Call) -> Answer:
         """Sends one changing call once. Raises AwsError; ValueError for a call that the engine never makes."""
         if call.api not in WRITES:
@@ -274,10 +320,14 @@ class BotoGateway:
 
     def _pages(self, api: str, key: str, **arguments: Any) -> Iterator[Any]:
         """Yields the items of every page."""
+        for answer in self._answers(api, **arguments):
+            yield from answer[key]
+
+    def _answers(self, api: str, **arguments: Any) -> Iterator[dict[str, Any]]:
         marker: dict[str, str] = {}
         while True:
             answer = self._read(api, **arguments, **marker)
-            yield from answer[key]
+            yield answer
             if not answer.get("IsTruncated"):
                 return
             marker = {"Marker": answer["Marker"]}
@@ -322,22 +372,31 @@ class BotoGateway:
         owner = arns.parse_arn(arn)
         prefix = f"arn:{owner.partition}:iam::{owner.account}"
         for usage in ("PermissionsPolicy", "PermissionsBoundary"):
-            marker: dict[str, str] = {}
-            while True:
-                answer = self._read("ListEntitiesForPolicy", PolicyArn=arn, PolicyUsageFilter=usage, **marker)
+            for answer in self._answers("ListEntitiesForPolicy", PolicyArn=arn, PolicyUsageFilter=usage):
                 for role in answer["PolicyRoles"]:
                     yield self._arn_by_id(role, prefix)
                 yield from (f"{prefix}:user/{user['UserName']}" for user in answer["PolicyUsers"])
                 yield from (f"{prefix}:group/{group['GroupName']}" for group in answer["PolicyGroups"])
-                if not answer.get("IsTruncated"):
-                    break
-                marker = {"Marker": answer["Marker"]}
 
     def _arn_by_id(self, listed: dict[str, str], prefix: str) -> str:
         """A listing names no path: the role is read once, and its id remembered (path and ARN never change)."""
         if listed["RoleId"] not in self._arn_of_role:
             self._get_role(listed["RoleName"])
         return self._arn_of_role.get(listed["RoleId"], f"{prefix}:role/{listed['RoleName']}")
+
+
+def _policy_state(found: dict[str, Any], versions: Mapping[str, Document], users: frozenset[str]) -> PolicyState:
+    default = found["DefaultVersionId"]
+    return PolicyState(
+        arn=found["Arn"],
+        name=found["Arn"].rsplit("/", 1)[-1],
+        path=found["Path"],
+        document=versions[default],
+        description=found.get("Description", ""),
+        default_version=default,
+        versions={version: documents.digest(document) for version, document in versions.items()},
+        users=users,
+    )
 
 
 def _tags(found: dict[str, Any]) -> dict[str, str]:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from iamroles.aws.gateway import WRITES, Answer, AwsError, RoleMaking, ServerClock
+from iamroles.aws.gateway import WRITES, Answer, AwsError, Holdings, RoleMaking, ServerClock
 from iamroles.aws.sessions import Portal, Writing, fitting
 from iamroles.blueprints.state import PolicyState, RoleState
 from iamroles.iam import arns, documents
@@ -34,7 +34,11 @@ class _Policy:
 
 @dataclass
 class FakeAccount:
-    """The account itself; gateways are looks at it. `sent` lists every call that reached it."""
+    """The account itself; gateways are looks at it. `sent` lists every call that reached it.
+
+    `forbidden` are reading calls that are refused; `open_doors` says what AssumeRole forgets to demand, of "none" (no
+    ExternalId), "wrong" (any ExternalId) and "name" (any session name).
+    """
 
     number: str = "111122223333"
     partition: str = "aws"
@@ -43,6 +47,9 @@ class FakeAccount:
     managed: dict[str, ManagedPolicyVersion] = field(default_factory=dict)
     made: dict[str, RoleMaking] = field(default_factory=dict)
     sent: list[Call] = field(default_factory=list)
+    forbidden: set[str] = field(default_factory=set)
+    unreadable: set[str] = field(default_factory=set)
+    open_doors: set[str] = field(default_factory=set)
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     ids: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
@@ -128,6 +135,22 @@ class FakeGateway:
     def account_summary(self) -> Mapping[str, int]:
         """Returns the two counts that a fake knows."""
         return {"Roles": len(self._account.roles), "Policies": len(self._account.policies)}
+
+    def holdings(self, wanted: Collection[str]) -> Holdings:
+        """Returns what the account holds of these."""
+        policies = {arn: self.policy(arn) for arn in self._account.policies if arn in wanted}
+        return Holdings(
+            roles={role.arn: role for role in self._account.roles.values() if role.arn in wanted},
+            policies={arn: replace(policy, users=frozenset()) for arn, policy in policies.items() if policy},
+            unreadable={arn: "No JSON." for arn in self._account.unreadable if arn in wanted},
+        )
+
+    def probe(self, api: str, arguments: Mapping[str, Any]) -> None:
+        """Refuses what the test has forbidden, and answers every other reading call."""
+        if not api.startswith(("Get", "List")):
+            raise ValueError(f"{api} is no reading call.")
+        if api in self._account.forbidden:
+            raise AwsError("AccessDenied", f"{api} is forbidden: {dict(arguments)}", api=api, http_status=403)
 
     def clock(self) -> ServerClock | None:
         """Returns the account's clock."""
@@ -327,6 +350,14 @@ class FakeSessions:
         """Returns a session; a fake does not keep it from writing."""
         self.opened.append((f"READ-{name}", ""))
         return self._accounts[portal.number].gateway()
+
+    def knock(self, portal: Portal, session: str, external_id: str | None) -> str:
+        """Lets in with the right ExternalId and session name, and through the doors that the test left open."""
+        doors = self._accounts[portal.number].open_doors
+        known = external_id == portal.external_id or ("none" if external_id is None else "wrong") in doors
+        if not known or not (session.startswith(("REQ-", "READ-")) or "name" in doors):
+            raise AwsError("AccessDenied", "Not authorized", api="AssumeRole", http_status=403)
+        return portal.session_arn(session)
 
     def writing(self, portal: Portal, name: str, *, identity: str, calls: Sequence[Call], until: datetime) -> Writing:
         """Returns a session for as many calls as a policy would hold."""

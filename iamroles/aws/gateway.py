@@ -6,10 +6,10 @@ reads a message. How the answers are fetched is in `boto`, who may fetch them in
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from iamroles.blueprints.state import PolicyState, RoleState
 from iamroles.proposal.calls import Call
@@ -113,6 +113,18 @@ class ServerClock:
         return now - (self.at + (local - self.local))
 
 
+@dataclass(frozen=True)
+class Holdings:
+    """What an AWS account has of the roles and customer managed policies that were asked for, by ARN.
+
+    `unreadable` are those with a document that cannot be read, and why. A policy's `users` are not among what is read.
+    """
+
+    roles: Mapping[str, RoleState]
+    policies: Mapping[str, PolicyState]
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+
+
 class Gateway(Protocol):
     """Reads return values; absent things are None. Every method may raise AwsError."""
 
@@ -133,6 +145,12 @@ class Gateway(Protocol):
 
     def account_summary(self) -> Mapping[str, int]:
         """Returns the account's quotas and counts (GetAccountSummary)."""
+
+    def holdings(self, wanted: Collection[str]) -> Holdings:
+        """Returns the roles and customer managed policies of these ARNs, from a reading of the whole AWS account."""
+
+    def probe(self, api: str, arguments: Mapping[str, Any]) -> None:
+        """Sends one reading call and forgets the answer: only whether AWS lets us matters."""
 
     def send(self, call: Call) -> Answer:
         """Sends one changing call, exactly once: no retry of any kind happens below this line."""

@@ -63,6 +63,11 @@ class Sessions(Protocol):
     def writing(self, portal: Portal, name: str, *, identity: str, calls: Sequence[Call], until: datetime) -> Writing:
         """Returns a session for as many of the next calls as fit, refused by AWS itself after `until`."""
 
+    def knock(self, portal: Portal, session: str, external_id: str | None) -> str:
+        """Tries whether AWS lets us in under this name with this ExternalId or none. Returns the identity; the session
+        that was opened can do nothing and is dropped.
+        """
+
 
 def statement(call: Call, until: datetime) -> dict[str, Any]:
     """Returns the statement that allows one planned call on its exact ARN until the deadline, and nothing else."""
@@ -96,6 +101,9 @@ def fitting(calls: Sequence[Call], until: datetime, at_most: int = CALLS_A_SESSI
     return chosen
 
 
+NOTHING: Final = json.dumps(
+    {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "*", "Resource": "*"}]}, separators=(",", ":")
+)
 READ_ONLY: Final = json.dumps(
     {
         "Version": "2012-10-17",
@@ -134,6 +142,15 @@ class AwsSessions:
                 chosen = chosen[: len(chosen) // 2]
                 continue
             return Writing(gateway=gateway, calls=chosen, until=until, packed=packed)
+
+    def knock(self, portal: Portal, session: str, external_id: str | None) -> str:
+        """Assumes the role with a session policy that denies everything, and forgets the credentials."""
+        arguments = {"RoleArn": portal.arn, "RoleSessionName": session, "DurationSeconds": SESSION_SECONDS}
+        arguments |= {"Policy": NOTHING} | ({"ExternalId": external_id} if external_id is not None else {})
+        answered, _, _ = boto.assume_role(
+            partition=portal.partition, endpoint=self._endpoint, correlation=session, arguments=arguments
+        )
+        return answered
 
     def _assume(self, portal: Portal, session: str, more: dict[str, str]) -> tuple[Gateway, int | None]:
         named = arns.parse_arn(portal.arn)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -10,12 +11,14 @@ from django.db import transaction
 
 from iamroles import audit, canonical
 from iamroles.audit import Subject
-from iamroles.blueprints.state import RoleState, State
-from iamroles.engine import lease
-from iamroles.engine.journal import Journal, number_of
+from iamroles.blueprints.state import PolicyState, State
+from iamroles.engine import drift, lease
+from iamroles.engine.journal import NONCE, Journal, number_of
 from iamroles.engine.proof import Proved
 from iamroles.engine.tools import Tools
+from iamroles.iam import documents
 from iamroles.models import AwsAccount, ManagedRole, Request
+from iamroles.proposal.lay_over import Kept
 from iamroles.transitions import move_request, move_run
 
 
@@ -41,7 +44,7 @@ def finish(journal: Journal, proved: Proved, observed: State) -> None:
             data=data,
             fields={"outcome": "applied", "next_try_at": None},
         )
-        _remember(journal, request, proved, observed.role, now)
+        _remember(journal, request, proved, observed, now)
         lease.release(journal.held)
 
 
@@ -60,17 +63,50 @@ def forget(account: AwsAccount | None, base: State, reference: str, tools: Tools
         row.delete()
 
 
-def _desired(before: ManagedRole | None, target: State) -> str:
+def _desired(before: ManagedRole | None, proved: Proved, observed: State) -> str:
     """The target with the policies that earlier requests gave the role and that it still holds, as last written."""
+    target = proved.stored.target
     stored: Any = canonical.loads(before.desired) if before else None
     earlier = State.from_mapping(stored).policies if stored else {}
     attached = target.role.attached if target.role else frozenset()
     kept = {arn: policy for arn, policy in earlier.items() if policy and arn in attached}
-    own = {arn: policy for arn, policy in target.policies.items() if policy}
+    own = {
+        arn: replace(policy, versions=_known_versions(arn, policy, proved.stored.base, observed))
+        for arn, policy in target.policies.items()
+        if policy
+    }
     return canonical.dumps(replace(target, policies={**kept, **own}).as_mapping()).decode()
 
 
-def _remember(journal: Journal, request: Request, proved: Proved, role: RoleState | None, now: datetime) -> None:
+def _known_versions(arn: str, target: PolicyState, base: State, observed: State) -> dict[str, str]:
+    """The versions that were there before, and those that carry what we wrote. Any other one is somebody else's."""
+    before, live = base.policies.get(arn), observed.policies.get(arn)
+    known = before.versions.keys() if before else set()
+    written = documents.digest(target.document)
+    versions = live.versions.items() if live else ()
+    return {version: digest for version, digest in versions if version in known or digest == written}
+
+
+def _foreign(before: ManagedRole | None, kept: Iterable[Kept]) -> list[list[str]]:
+    """The parts that others put there: kept by this request, and not given by an earlier one of ours."""
+    found = [[each.kind, each.name] for each in kept if each.name != NONCE]
+    if before is None:
+        return found
+    given = [part for part in _parts(before) if part not in before.foreign]
+    return [part for part in found if part not in given]
+
+
+def _parts(row: ManagedRole) -> list[list[str]]:
+    stored: Any = canonical.loads(row.desired)
+    role = State.from_mapping(stored).role if stored else None
+    if role is None:
+        return []
+    named = {"attached": role.attached, "inline": role.inline, "tag": role.tags}
+    return [[kind, name] for kind, names in named.items() for name in sorted(names)]
+
+
+def _remember(journal: Journal, request: Request, proved: Proved, observed: State, now: datetime) -> None:
+    role = observed.role
     if role is None:
         forget(request.account, proved.stored.base, request.reference, journal.tools)
         return
@@ -81,10 +117,20 @@ def _remember(journal: Journal, request: Request, proved: Proved, role: RoleStat
         "team": request.team,
         "arn": role.arn,
         "role_id": role.role_id,
-        "desired": _desired(before, proved.stored.target),
+        "desired": _desired(before, proved, observed),
+        "foreign": _foreign(before, proved.stored.kept),
         "request": request,
+        "applied_at": now,
         "verified_at": now,
+        "observed_at": now,
+        "handed_over": False,
+        "drift": [],
+        "drift_since": None,
+        "live": "",
     }
+    if before and before.drift:
+        parts = [str(each["part"]) for each in before.drift]
+        drift.record_drift("drift.accepted", before, canonical.digest(observed.as_mapping()), parts, now, journal.tools)
     ManagedRole.objects.update_or_create(
         account=request.account,
         name_folded=role.name.lower(),

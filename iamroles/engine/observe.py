@@ -14,7 +14,7 @@ from django.db import transaction
 from iamroles import audit, canonical
 from iamroles.aws.gateway import AwsError, WrongAccount
 from iamroles.blueprints import facts as facts_module
-from iamroles.blueprints.facts import Facts
+from iamroles.blueprints.facts import Facts, RemovalFacts
 from iamroles.blueprints.state import State
 from iamroles.engine import finish
 from iamroles.engine.look import look_for
@@ -91,18 +91,22 @@ def see(request: Request, revision: Revision, tools: Tools, *, number: int | Non
         requester=str(request.requester_id),
         owner_group=account.owner.name,
         expires_at=f"{expires_at:%Y-%m-%dT%H:%M:%SZ}",
-        managed_here=_managed_here(request, base),
+        managed_here=_managed_here(request, facts, base),
         rules=STARTING_RULES,
     )
     made = propose(facts=facts, base=base, context=context, envelope=envelope)
     return Seen(facts=facts, base=base, context=context, made=made, at=at, expires_at=expires_at)
 
 
-def _managed_here(request: Request, base: State) -> bool:
+def _managed_here(request: Request, facts: Facts, base: State) -> bool:
+    """A role to which others added something since it was approved is adopted anew, unless it is to lose rights."""
     if base.role is None:
         return False
     rows = ManagedRole.objects.filter(account=request.account, team=request.team, role_id=base.role.role_id)
-    return rows.exists()
+    row = rows.first()
+    if row is None or isinstance(facts, RemovalFacts):
+        return row is not None
+    return not any(each["live"] is not None for each in row.drift)
 
 
 def _put_off(request: Request, code: str, tools: Tools) -> str:

@@ -12,7 +12,7 @@ from django.db.models import Exists, F, OuterRef, Q
 
 from iamroles import doorbell
 from iamroles.engine.tools import Limits
-from iamroles.models import ExportJob, Lease, ObservationOrder, Request, Run
+from iamroles.models import AccountLook, ExportJob, Lease, ObservationOrder, Request, Run
 from iamroles.models.exports import WAITING
 from iamroles.rules import states
 
@@ -25,21 +25,24 @@ class Due:
     apply: tuple[int, ...]
     answer: tuple[int, ...]
     export: tuple[int, ...] = ()
+    look: tuple[int, ...] = ()
 
     def __len__(self) -> int:
-        return len(self.observe) + len(self.apply) + len(self.answer) + len(self.export)
+        return sum(map(len, (self.observe, self.apply, self.answer, self.export, self.look)))
 
 
 def find_due(now: datetime, limits: Limits, at_most: int = 500) -> Due:
-    """Returns what is due: submitted, approved without a run, waiting runs, dead runs, unanswered orders, exports."""
+    """Returns what is due: submitted, approved without a run, waiting or dead runs, orders, exports, looks."""
     submitted = Request.objects.filter(state=states.SUBMITTED, next_try_at__lte=now)
     orders = ObservationOrder.objects.filter(answered_at=None, next_try_at__lte=now)
     exports = ExportJob.objects.filter(state=WAITING, next_try_at__lte=now)
+    looks = AccountLook.objects.filter(answered_at=None, next_try_at__lte=now)
     return Due(
         observe=tuple(submitted.order_by("next_try_at").values_list("pk", flat=True)[:at_most]),
         apply=tuple(_approved(now, limits)[:at_most]),
         answer=tuple(orders.order_by("next_try_at").values_list("pk", flat=True)[:at_most]),
         export=tuple(exports.order_by("next_try_at").values_list("pk", flat=True)[:at_most]),
+        look=tuple(looks.order_by("next_try_at").values_list("pk", flat=True)[:at_most]),
     )
 
 
@@ -71,4 +74,6 @@ def sweep(now: datetime, limits: Limits) -> int:
         doorbell.ring(doorbell.ANSWER, order_id=order_id)
     for job_id in due.export:
         doorbell.ring(doorbell.EXPORT, job_id=job_id)
+    for look_id in due.look:
+        doorbell.ring(doorbell.LOOK, look_id=look_id)
     return len(due)

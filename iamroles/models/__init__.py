@@ -11,12 +11,14 @@ from iamroles.models.events import (
 )
 from iamroles.models.exports import ExportJob, ExportPart, VerificationOrder
 from iamroles.models.inventory import ManagedRole, ObservationOrder
+from iamroles.models.looks import AccountLook
 from iamroles.models.people import Membership, Team, User
 from iamroles.models.requests import Proposal, Request, Revision
 from iamroles.models.reviews import Decision, Submission
 from iamroles.models.runs import Lease, Run, Step
 
 __all__ = [
+    "AccountLook",
     "AuditCheckpoint",
     "AuditDisclosure",
     "AuditEvent",

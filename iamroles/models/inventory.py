@@ -7,7 +7,12 @@ from django.db import models
 
 
 class ManagedRole(models.Model):
-    """A role that is managed for a team, known by its RoleId. `desired` is the canonical text of the last target."""
+    """A role that is managed for a team, known by its RoleId. `desired` is the canonical text of the last target.
+
+    `foreign` lists the parts of it that others put there and that were carried over, as [kind, name]. `observed_at` is
+    the last look of a scan, `verified_at` the last that read as desired; `drift` says what read otherwise, and `live`
+    is then the canonical text of it. A handed-over role belongs to another tool: it is watched, its RoleId is "".
+    """
 
     account = models.ForeignKey("iamroles.AwsAccount", on_delete=models.PROTECT, related_name="managed_roles")
     team = models.ForeignKey("iamroles.Team", on_delete=models.PROTECT, related_name="managed_roles")
@@ -17,13 +22,23 @@ class ManagedRole(models.Model):
     desired = models.TextField()
     request = models.ForeignKey("iamroles.Request", null=True, on_delete=models.PROTECT, related_name="managed_roles")
     since = models.DateTimeField()
-    verified_at = models.DateTimeField()
+    applied_at = models.DateTimeField(null=True, blank=True)
+    verified_at = models.DateTimeField(null=True, blank=True)
+    observed_at = models.DateTimeField(null=True, blank=True)
+    handed_over = models.BooleanField(default=False)
+    foreign = models.JSONField(default=list)
+    drift = models.JSONField(default=list)
+    drift_since = models.DateTimeField(null=True, blank=True)
+    live = models.TextField(blank=True, default="")
 
     class Meta:
         constraints = (
             models.UniqueConstraint(fields=("account", "name_folded"), name="one_managed_role_per_name"),
-            models.UniqueConstraint(fields=("account", "role_id"), name="one_managed_role_per_id"),
+            models.UniqueConstraint(
+                fields=("account", "role_id"), condition=~models.Q(role_id=""), name="one_managed_role_per_id"
+            ),
         )
+        indexes = (models.Index(fields=("team", "name_folded"), name="managed_role_by_team"),)
 
 
 class ObservationOrder(models.Model):

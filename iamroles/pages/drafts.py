@@ -109,7 +109,7 @@ def name_answer(account: AwsAccount, team: Team, role_name: str, usual: str = DE
         return NameAnswer(
             "neutral", f"Not in the inventory of {account.name}. A worker looks at AWS after you send the request."
         )
-    seen = f"verified {known.verified_at:%d %b %Y, %H:%M} UTC"
+    seen = f"verified {known.verified_at:%d %b %Y, %H:%M} UTC" if known.verified_at else "not yet seen in AWS"
     if known.team_id == team.pk:
         return NameAnswer("info", f"{role_name} is yours ({seen}). This request changes it.", managed=known)
     suggestion = f"{usual}-{team.slug}"[:64]

@@ -29,6 +29,7 @@ ACCOUNTS = (
 
 TEAMS = {"orders": "Orders", "payments": "Payments"}
 
+HUB_ROLE = "arn:aws:iam::123456789012:role/roledesk-hub"  # what the demo's worker runs as
 LIMITED = "arn:aws:iam::aws:policy/AWSCodeDeployRoleForECSLimited"
 EXECUTION = "arn:aws:iam::aws:policy/service-role/AmazonECSTaskExecutionRolePolicy"
 

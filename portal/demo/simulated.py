@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import boto3
 from botocore.exceptions import ClientError
 
-from portal.demo.accounts import ACCOUNTS, BOUNDARY_DOCUMENT, ROLES, DemoRole, trust
+from iamroles.aws import template
+from iamroles.aws.template import Record
+from portal.demo.accounts import ACCOUNTS, BOUNDARY_DOCUMENT, HUB_ROLE, ROLES, DemoRole, trust
 
 
 def administrator(endpoint: str, number: str) -> Any:
@@ -27,8 +30,13 @@ def administrator(endpoint: str, number: str) -> Any:
     )
 
 
-def fill(endpoint: str) -> dict[tuple[str, str], str]:
-    """Makes what is missing and returns the RoleId of each role by (AWS account number, role name)."""
+def fill(endpoint: str, records: Sequence[Record]) -> dict[tuple[str, str], str]:
+    """Makes what is missing and returns the RoleId of each role by (AWS account number, role name).
+
+    `records` are the registered AWS accounts: each gets the portal's role from its template, or gets it anew.
+    """
+    for record in records:
+        _put_portal_role(administrator(endpoint, record.number), record)
     ids: dict[tuple[str, str], str] = {}
     for account in ACCOUNTS:
         iam = administrator(endpoint, account.number)
@@ -43,6 +51,16 @@ def fill(endpoint: str) -> dict[tuple[str, str], str]:
             if role.account == account.number:
                 ids[account.number, role.name] = _make_role(iam, role)
     return ids
+
+
+def _put_portal_role(iam: Any, record: Record) -> None:
+    path, name = f"/{record.portal_role}".rsplit("/", 1)
+    trusting = json.dumps(template.trust(record, HUB_ROLE))
+    made = _unless_there(iam.create_role, RoleName=name, Path=f"{path}/", AssumeRolePolicyDocument=trusting)
+    if not made:
+        iam.update_assume_role_policy(RoleName=name, PolicyDocument=trusting)
+    text = json.dumps(template.permissions(record)).replace(json.dumps({"Ref": "TagKeys"}), json.dumps("*"))
+    iam.put_role_policy(RoleName=name, PolicyName="roledesk", PolicyDocument=text)
 
 
 def _make_role(iam: Any, role: DemoRole) -> str:

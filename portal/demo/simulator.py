@@ -1,8 +1,8 @@
 """The simulated AWS of the demo: moto's server on loopback, with what moto lacks and the demo needs.
 
-It saves each AWS account before it answers a call that changed something, refuses to assume the portal's role without
-the registered ExternalId, and calls a session expired that it does not know (after a restart). It is not a second
-simulator: everything else is moto's answer, and what moto accepts proves nothing about AWS.
+It saves each AWS account before it answers a call that changed something, lets nobody assume a role against its trust
+policy (ExternalId, session name), and calls a session expired that it does not know (after a restart). It is not a
+second simulator: everything else is moto's answer, and what moto accepts proves nothing about AWS.
 """
 
 from __future__ import annotations
@@ -37,6 +37,10 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.serving import make_server
 
+from iamroles.iam import documents
+from iamroles.iam.evaluate import Request as IamRequest
+from iamroles.iam.evaluate import evaluate
+from portal.demo.accounts import HUB_ROLE
 from portal.demo.snapshot import SnapshotFolder, SnapshotUnreadable
 
 if TYPE_CHECKING:
@@ -78,7 +82,6 @@ class Simulator:
 
     def __init__(self, *, moto: Any, folder: Path) -> None:
         self._moto = moto
-        self._external_ids = folder / "external_ids.json"
         self._snapshots = SnapshotFolder(folder)
         self._lock = threading.Lock()
         self._counts: Counter[str] = Counter()
@@ -115,20 +118,9 @@ class Simulator:
         if call.service != "sts" or not call.action.startswith("AssumeRole"):
             return None
         role = call.fields.get("RoleArn", "")
-        match = PORTAL_ROLE.fullmatch(role)
-        if match is None:
-            return None
-        expected = self._registered_external_ids().get(match.group(1))
-        if call.action == "AssumeRole" and expected and call.fields.get("ExternalId") == expected:
+        if call.action == "AssumeRole" and _may_assume(role, call.fields):
             return None
         return _error(call, "AccessDenied", f"Not authorized to perform: sts:{call.action} on resource: {role}")
-
-    def _registered_external_ids(self) -> dict[str, str]:
-        try:
-            ids: dict[str, str] = json.loads(self._external_ids.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return {}
-        return ids
 
     def _save(self, call: Call, environ: WSGIEnvironment) -> None:
         if call.changes:
@@ -163,6 +155,29 @@ def account_of(access_key: str) -> str | None:
         if any(access_key in backend.access_keys for backend in list(partitions.values())):
             return str(account)
     return None if access_key.startswith("ASIA") else str(DEFAULT_ACCOUNT_ID)
+
+
+def _may_assume(arn: str, fields: dict[str, str]) -> bool:
+    """Returns what the role's own trust policy says to the hub, which is whoever calls with the worker's keys.
+
+    A role that was never made, but for the portal's, stands for a person with a console and may be used by anybody.
+    """
+    partition, account = arn.split(":")[1:2], arn.split(":")[4:5]
+    held = iam_backends[account[0]][partition[0]].roles.values() if partition and account else ()
+    role = next((role for role in held if role.arn == arn), None)
+    if role is None:
+        return PORTAL_ROLE.fullmatch(arn) is None
+    given = {
+        "sts:ExternalId": fields.get("ExternalId", ""),
+        "sts:RoleSessionName": fields.get("RoleSessionName", ""),
+        "sts:SourceIdentity": fields.get("SourceIdentity", ""),
+    }
+    context = {key: value for key, value in given.items() if value}
+    actions = ["sts:AssumeRole", *(["sts:SetSourceIdentity"] if "sts:SourceIdentity" in context else [])]
+    trust = documents.parse(role.assume_role_policy_document, kind="trust")
+    return all(
+        evaluate([trust], None, IamRequest(action, "*", context, ("AWS", HUB_ROLE))).allowed for action in actions
+    )
 
 
 def _run(application: Any, environ: WSGIEnvironment) -> Answer:

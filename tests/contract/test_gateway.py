@@ -185,6 +185,29 @@ class TestReading:
         assert abs(clock.skew_to(datetime.now(UTC), datetime.now(UTC))) < timedelta(seconds=3)
 
 
+class TestHoldings:
+    def test_reads_in_bulk_what_it_reads_one_by_one(self, gateway: Gateway, names: Names) -> None:
+        gateway.send(names.create_role())
+        gateway.send(names.create_policy())
+        gateway.send(names.on_policy("CreatePolicyVersion", PolicyDocument=grant(names.role), SetAsDefault=True))
+        gateway.send(names.on_role("PutRolePermissionsBoundary", PermissionsBoundary=names.policy))
+        gateway.send(names.on_role("UpdateRole", Description="changed", MaxSessionDuration=7200))
+        gateway.send(names.on_role("PutRolePolicy", PolicyName="a", PolicyDocument=grant(names.passed)))
+        gateway.send(names.on_role("AttachRolePolicy", PolicyArn=LIMITED))
+        gateway.send(names.on_role("AttachRolePolicy", PolicyArn=names.policy))
+        found = gateway.holdings({names.role, names.policy, names.passed})
+        policy = gateway.policy(names.policy)
+        assert policy is not None
+        assert found.roles == {names.role: gateway.role(names.role)}
+        assert found.policies == {names.policy: replace(policy, users=frozenset())}
+        assert gateway.holdings({names.passed}).roles == {}
+
+    def test_probes_with_reading_calls_alone(self, gateway: Gateway, names: Names) -> None:
+        gateway.probe("ListRoles", {"MaxItems": 1})
+        with pytest.raises(ValueError, match="DeleteRole is no reading call"):
+            gateway.probe("DeleteRole", {"RoleName": "x"})
+
+
 class TestSending:
     def test_every_change_shows_in_the_next_look(self, gateway: Gateway, names: Names) -> None:
         gateway.send(names.create_role())

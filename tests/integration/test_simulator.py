@@ -20,6 +20,8 @@ from botocore.client import BaseClient
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from iamroles.aws.template import Record, trust
+
 PROD = "111122223333"
 STAGING = "444455556666"
 TRUST = {
@@ -90,7 +92,7 @@ class SimulatorProcess:
 
     def assume(self, account: str, role: str = "seed", **more: str) -> dict[str, Any]:
         arn = f"arn:aws:iam::{account}:role/{role}"
-        answer = self.client("sts").assume_role(RoleArn=arn, RoleSessionName="READ-1", **more)
+        answer = self.client("sts").assume_role(**{"RoleArn": arn, "RoleSessionName": "READ-1", **more})
         credentials: dict[str, Any] = answer["Credentials"]
         return credentials
 
@@ -193,30 +195,44 @@ def test_a_session_from_before_the_restart_has_expired(simulator: SimulatorProce
     assert simulator.iam(PROD).list_roles()["Roles"] == []
 
 
-class TestExternalId:
-    @pytest.fixture(autouse=True)
-    def registered(self, simulator: SimulatorProcess) -> None:
-        (simulator.folder / "external_ids.json").write_text(json.dumps({PROD: "0123456789abcdef"}))
+class TestTrust:
+    """The portal's role is assumed as its own trust policy says: by the hub, with the external id, under our names."""
 
-    def test_lets_in_with_the_registered_one(self, simulator: SimulatorProcess) -> None:
-        credentials = simulator.assume(PROD, "portal/RoledeskWorker", ExternalId="0123456789abcdef")
+    @pytest.fixture(autouse=True)
+    def made(self, simulator: SimulatorProcess) -> None:
+        hub = "arn:aws:iam::123456789012:role/roledesk-hub"
+        record = Record(PROD, "aws", "0123456789abcdef", "portal/RoledeskWorker")
+        simulator.iam(PROD).create_role(
+            RoleName="RoledeskWorker", Path="/portal/", AssumeRolePolicyDocument=json.dumps(trust(record, hub))
+        )
+        simulator.iam(PROD).create_role(
+            RoleName="other",
+            AssumeRolePolicyDocument=json.dumps(trust(record, "arn:aws:iam::999988887777:role/roledesk-hub")),
+        )
+
+    @pytest.mark.parametrize("name", ["READ-1", "REQ-000001-r1"])
+    def test_lets_in_with_the_right_one(self, simulator: SimulatorProcess, name: str) -> None:
+        given = {"ExternalId": "0123456789abcdef", "RoleSessionName": name, "SourceIdentity": "approver-7"}
+        credentials = simulator.assume(PROD, "portal/RoledeskWorker", **given)
         identity = simulator.client("sts", credentials).get_caller_identity()
-        assert identity["Arn"] == f"arn:aws:sts::{PROD}:assumed-role/RoledeskWorker/READ-1"
+        assert identity["Arn"] == f"arn:aws:sts::{PROD}:assumed-role/RoledeskWorker/{name}"
         assert identity["Account"] == PROD
 
     @pytest.mark.parametrize(
-        ("account", "more"),
+        ("account", "role", "more"),
         [
-            (PROD, {}),
-            (PROD, {"ExternalId": "0123456789abcdeF"}),
-            (STAGING, {"ExternalId": "0123456789abcdef"}),
+            (PROD, "portal/RoledeskWorker", {}),
+            (PROD, "portal/RoledeskWorker", {"ExternalId": "0123456789abcdeF"}),
+            (PROD, "portal/RoledeskWorker", {"ExternalId": "0123456789abcdef", "RoleSessionName": "x-REQ-1"}),
+            (STAGING, "portal/RoledeskWorker", {"ExternalId": "0123456789abcdef"}),
+            (PROD, "other", {"ExternalId": "0123456789abcdef"}),
         ],
-        ids=["without", "wrong", "of another account"],
+        ids=["without", "wrong", "another session name", "never made", "another hub"],
     )
-    def test_refuses(self, simulator: SimulatorProcess, account: str, more: dict[str, str]) -> None:
+    def test_refuses(self, simulator: SimulatorProcess, account: str, role: str, more: dict[str, str]) -> None:
         with pytest.raises(ClientError) as refused:
-            simulator.assume(account, "portal/RoledeskWorker", **more)
-        arn = f"arn:aws:iam::{account}:role/portal/RoledeskWorker"
+            simulator.assume(account, role, **more)
+        arn = f"arn:aws:iam::{account}:role/{role}"
         assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
         assert refused.value.response["Error"] == {
             "Type": "Sender",

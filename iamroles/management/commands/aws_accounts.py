@@ -1,9 +1,13 @@
-"""`manage.py aws_accounts`: lists and adds the registered AWS accounts, and prints the portal's role in one of them."""
+"""`manage.py aws_accounts`: lists and adds the registered AWS accounts, prints the portal's role in one, and tests it.
+
+Testing only orders a look: a worker, which alone has AWS rights, answers.
+"""
 
 from __future__ import annotations
 
 import getpass
 import json
+import time
 from typing import Any
 
 from django.conf import settings
@@ -12,26 +16,30 @@ from django.utils import timezone
 
 from iamroles.audit import Actor
 from iamroles.aws.boto import IAM_REGIONS
-from iamroles.aws.template import Record, template
-from iamroles.blueprints.facts import DEFAULT_ROLE_NAME
+from iamroles.aws.template import template
+from iamroles.engine.connection import record_of
 from iamroles.iam import arns
 from iamroles.models import AwsAccount
-from iamroles.workflow import organisation
+from iamroles.models.looks import CHECK
+from iamroles.workflow import look, organisation
 from iamroles.workflow.verbs import Refused
 
 
 class Command(BaseCommand):
     """Lists and adds AWS accounts."""
 
-    help = "List the registered AWS accounts, add one, or print the portal's role in one."
+    help = "List the registered AWS accounts, add one, print the portal's role in one, or test the connection."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Adds the two subcommands."""
+        """Adds the subcommands."""
         verbs = parser.add_subparsers(dest="verb", required=True)
         verbs.add_parser("list", help="one line an AWS account")
         printed = verbs.add_parser("template", help="print the portal's role in an AWS account as CloudFormation")
         printed.add_argument("number", help="12 digits")
         printed.add_argument("--hub", required=True, help="ARN of the role that the workers run as")
+        check = verbs.add_parser("check", help="have a worker test the connection; exit 1 if it is not as it must be")
+        check.add_argument("number", help="12 digits")
+        check.add_argument("--wait", type=float, default=120, help="seconds to wait for the answer; exit 2 without one")
         add = verbs.add_parser("add", help="register an AWS account")
         add.add_argument("--number", required=True, help="12 digits")
         add.add_argument("--name", required=True, help="what pages call it, e.g. Payments production")
@@ -49,6 +57,8 @@ class Command(BaseCommand):
             self._list()
         elif verb == "template":
             self._template(options["number"], options["hub"])
+        elif verb == "check":
+            self._check(options["number"], options["wait"])
         else:
             self._add(**options)
 
@@ -62,26 +72,29 @@ class Command(BaseCommand):
             )
 
     def _template(self, number: str, hub: str) -> None:
-        account = AwsAccount.objects.filter(number=number).first()
-        if account is None:
-            raise CommandError(f"There is no AWS account {number}. See: manage.py aws_accounts list")
+        account = _account(number)
         try:
             arns.role_name_of(hub)
         except arns.ArnError as error:
             raise CommandError(f"--hub: {error}") from error
-        kept = account.managed_roles.order_by("arn").values_list("arn", flat=True)
-        record = Record(
-            number=account.number,
-            partition=account.partition,
-            external_id=account.external_id,
-            portal_role=settings.ROLEDESK_PORTAL_ROLE,
-            role_path=account.role_path,
-            policy_path=account.policy_path,
-            boundary=account.boundary,
-            role_names=tuple(dict.fromkeys((DEFAULT_ROLE_NAME, *(arns.role_name_of(arn) for arn in kept)))),
-            adopted=tuple(kept),
-        )
+        record = record_of(account, settings.ROLEDESK_PORTAL_ROLE)
         self.stdout.write(json.dumps(template(record, hub), indent=2))
+
+    def _check(self, number: str, seconds: float) -> None:
+        order = look.order_look(account=_account(number), kind=CHECK, user=None, actor=_actor(), at=timezone.now())
+        give_up = time.monotonic() + seconds
+        while order.answered_at is None and time.monotonic() < give_up:
+            time.sleep(0.2)
+            order.refresh_from_db()
+        if order.answered_at is None:
+            raise CommandError("No worker has answered yet. Is one running? See: manage.py work", returncode=2)
+        if order.result["state"] == "failed":
+            raise CommandError(f"The test could not be done: {order.result['error']}.", returncode=2)
+        for line in (*order.result["lines"], *order.result["permissions"]):
+            self.stdout.write(f"{line['tone']:8}{line['how']:8}{line['title']}: {line['sentence']}")
+        if order.result["state"] == "bad":
+            raise CommandError(f"AWS account {number} is not connected as it must be.")
+        self.stdout.write(f"AWS account {number} is connected. Calls marked read were not made, only decided.")
 
     def _add(self, **options: Any) -> None:
         fields = ("number", "name", "environment", "owner", "partition", "role_path", "policy_path", "boundary")
@@ -89,9 +102,20 @@ class Command(BaseCommand):
             account = organisation.add_account(
                 **{name: options[name] for name in fields},
                 is_production=options["production"] or options["environment"].lower() in ("production", "prod"),
-                actor=Actor(type="system", id=None, name=getpass.getuser(), channel="command"),
+                actor=_actor(),
                 at=timezone.now(),
             )
         except Refused as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"Added {account.name}, {account.number}. Next: create the portal's role in it.")
+
+
+def _actor() -> Actor:
+    return Actor(type="system", id=None, name=getpass.getuser(), channel="command")
+
+
+def _account(number: str) -> AwsAccount:
+    account = AwsAccount.objects.filter(number=number).first()
+    if account is None:
+        raise CommandError(f"There is no AWS account {number}. See: manage.py aws_accounts list")
+    return account

@@ -1,4 +1,5 @@
-"""`manage.py tend`: the one loop that ticks. It seals the audit trail, rings for what is due, and closes what expired.
+"""`manage.py tend`: the one loop that ticks. It seals the audit trail, rings for what is due, orders scans and
+closes what expired.
 
 More than one is harmless. A part that fails is logged and counted, and the others go on.
 """
@@ -24,7 +25,7 @@ from django.db import close_old_connections
 from iamroles.audit import Actor
 from iamroles.audit import config as audit_config
 from iamroles.audit.seal import Sealer
-from iamroles.engine import expire, export_job, sweep
+from iamroles.engine import expire, export_job, scans, sweep
 from iamroles.engine.tools import database_now, from_settings
 from iamroles.models import VerificationOrder
 
@@ -33,6 +34,7 @@ SEAL_SECONDS = 1.0
 EXPIRE_SECONDS = 60.0
 VERIFY_HELD = timedelta(minutes=10)
 VERIFY_TRIES = 3
+SCAN_SECONDS = 15.0
 ACTOR = Actor(type="system", id="tend", name="The portal's clock", channel="tend")
 
 
@@ -108,6 +110,7 @@ def parts() -> list[Part]:
     return [
         Part("seal", SEAL_SECONDS, Sealing()),
         Part("sweep", settings.ROLEDESK_SWEEP_SECONDS, lambda: sweep.sweep(database_now(), limits)),
+        Part("scan", SCAN_SECONDS, lambda: scans.order_due(database_now())),
         Part("expire", EXPIRE_SECONDS, lambda: expire.expire_due(actor=ACTOR, at=database_now())),
         Part("verify", SEAL_SECONDS, Verifying()),
         Part("expire exports", EXPIRE_SECONDS, lambda: export_job.expire(actor=ACTOR, at=database_now())),

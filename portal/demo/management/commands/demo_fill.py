@@ -19,6 +19,7 @@ from iamroles import canonical
 from iamroles.audit import Actor
 from iamroles.blueprints import answers, build_desired
 from iamroles.blueprints.facts import RoleFacts, default_policy_description, default_policy_name
+from iamroles.engine.connection import record_of
 from iamroles.models import AwsAccount, ManagedRole, Request, Team, User
 from iamroles.proposal import wording
 from iamroles.rules.states import SUBMITTED
@@ -89,8 +90,8 @@ class Command(BaseCommand):
         if not AwsAccount.objects.exists():
             with transaction.atomic():
                 _organisation(at, passwords)
-        _write_external_ids(var)
-        ids = simulated.fill(options["endpoint"])
+        records = [record_of(account, settings.ROLEDESK_PORTAL_ROLE) for account in AwsAccount.objects.all()]
+        ids = simulated.fill(options["endpoint"], records)
         _inventory(ids, at)
         if not Request.objects.exists():
             for waiting in WAITING:
@@ -142,16 +143,6 @@ def _organisation(at: datetime, passwords: dict[str, str]) -> None:
             actor=ACTOR,
             at=at,
         )
-
-
-def _write_external_ids(var: Path) -> None:
-    folder = var / "simulator"
-    folder.mkdir(parents=True, exist_ok=True)
-    ids = dict(AwsAccount.objects.values_list("number", "external_id"))
-    # Renamed into place: the simulator reads it whenever a worker asks.
-    fresh = folder / "external_ids.new"
-    fresh.write_text(json.dumps(ids), encoding="utf-8")
-    fresh.replace(folder / "external_ids.json")
 
 
 def _facts(fields: dict[str, str]) -> RoleFacts:
