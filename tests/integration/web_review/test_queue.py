@@ -30,7 +30,9 @@ def three(here: World) -> list[Request]:
     legacy = world.facts_for(here.staging, role_name="legacy")
     return [
         world.in_review(rosa, world.facts_for(here.prod)),
-        world.in_review(rosa, world.facts_for(here.prod, role_name="full", managed_policy="full")),
+        world.in_review(
+            rosa, world.facts_for(here.prod, role_name="full", managed_policy="full", why_full="The hooks are shared")
+        ),
         world.in_review(rosa, legacy, world.existing_base(legacy)),
     ]
 
@@ -122,7 +124,12 @@ def test_rows_cost_no_queries(here: World, signed_in: NewClient, django_assert_m
     spent = []
     for size in (2, 9):
         while Request.objects.count() < size:
-            facts = world.facts_for(here.prod, role_name=f"full{Request.objects.count()}", managed_policy="full")
+            facts = world.facts_for(
+                here.prod,
+                role_name=f"full{Request.objects.count()}",
+                managed_policy="full",
+                why_full="The hooks are shared",
+            )
             world.approved(world.in_review(rosa, facts), amara)
         with django_assert_max_num_queries(19) as captured:
             assert len(references(client.get("/approvals/?tab=all"))) == size

@@ -52,7 +52,9 @@ def low(here: World) -> Request:
 
 @pytest.fixture
 def high(here: World) -> Request:
-    facts = world.facts_for(here.prod, role_name="ecsCodeDeployRole-full", managed_policy="full")
+    facts = world.facts_for(
+        here.prod, role_name="ecsCodeDeployRole-full", managed_policy="full", why_full="The hooks are shared"
+    )
     return world.in_review(here.people["rosa"], facts)
 
 

@@ -102,7 +102,7 @@ class TestApprove:
         assert Decision.objects.count() == 0
 
     def test_counts_the_same_approver_once(self, requester: User, approver: User, facts: RoleFacts) -> None:
-        request = send(requester, replace(facts, managed_policy="full"))
+        request = send(requester, replace(facts, managed_policy="full", why_full="The hooks are shared"))
         proposal = observed(request)
         ticks = [f["id"] for f in decide.to_acknowledge(proposal)]
         give(request, approver, acknowledged=ticks)
@@ -114,7 +114,7 @@ class TestApprove:
     def test_high_needs_security_too_and_every_tick(
         self, requester: User, approver: User, security: User, facts: RoleFacts
     ) -> None:
-        request = send(requester, replace(facts, managed_policy="full"))
+        request = send(requester, replace(facts, managed_policy="full", why_full="The hooks are shared"))
         proposal = observed(request)
         assert proposal.risk == "high"
         with pytest.raises(Invalid, match="Tick that you have seen"):
@@ -165,7 +165,7 @@ class TestOthers:
         assert in_review.state == "approved"
 
     def test_editing_voids_approvals(self, requester: User, approver: User, facts: RoleFacts) -> None:
-        request = send(requester, replace(facts, managed_policy="full"))
+        request = send(requester, replace(facts, managed_policy="full", why_full="The hooks are shared"))
         ticks = [f["id"] for f in decide.to_acknowledge(observed(request))]
         give(request, approver, acknowledged=ticks)
         submit.submit(

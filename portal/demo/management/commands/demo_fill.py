@@ -161,6 +161,7 @@ def _facts(fields: dict[str, str]) -> RoleFacts:
         policy_name=default_policy_name(fields["role_name"]),
         policy_description=default_policy_description(fields["role_name"]),
         hardened="plain_trust" not in fields,
+        why_full=fields["reason"] if fields["managed_policy"] == "full" else "",
     )
 
 
