@@ -162,3 +162,77 @@ def may_operate(user: User) -> Allowance:
     if groups.OPERATORS in group_names(user):
         return YES
     return Allowance(False, "not_operator", "This page is for operators.")
+
+
+def _may_act_on(user: User, request: Request) -> Allowance:
+    """Operators, but not one who asked for the request, wrote a revision of it or ever approved it."""
+    allowed = may_operate(user)
+    if not allowed.allowed:
+        return allowed
+    wrote = request.requester_id == user.pk or Revision.objects.filter(request=request, created_by=user).exists()
+    if wrote or Decision.objects.filter(request=request, approver=user, decision="approve").exists():
+        reason = f"You asked for {request.reference} or approved it, so another operator must do this."
+        return Allowance(False, "involved", reason)
+    return YES
+
+
+def may_retry(user: User) -> Allowance:
+    """Returns whether the person may order a new run of a blocked request."""
+    return may_operate(user)
+
+
+def may_release(user: User, request: Request) -> Allowance:
+    """Returns whether the person may let a quarantined request go on."""
+    return _may_act_on(user, request)
+
+
+def may_renew_plan(user: User) -> Allowance:
+    """Returns whether the person may have the plan of a stopped request made again."""
+    return may_operate(user)
+
+
+def may_abandon(user: User) -> Allowance:
+    """Returns whether the person may close a stopped request as it is."""
+    return may_operate(user)
+
+
+def may_propose_resolution(user: User, request: Request) -> Allowance:
+    """Returns whether the person may state that a stopped request is settled."""
+    return _may_act_on(user, request)
+
+
+def may_confirm_resolution(user: User, request: Request, proposed_by: int) -> Allowance:
+    """Returns whether the person may confirm what another operator stated about a stopped request."""
+    if user.pk == proposed_by:
+        return Allowance(False, "four_eyes", "You proposed this, so another operator must confirm it.")
+    return _may_act_on(user, request)
+
+
+def may_force_lease(user: User, request: Request) -> Allowance:
+    """Returns whether the person may take a lease away from a worker that does not answer."""
+    return _may_act_on(user, request)
+
+
+def may_look_again(user: User) -> Allowance:
+    """Returns whether the person may order a look at AWS after the worker gave up."""
+    return may_operate(user)
+
+
+def may_check_against_aws(user: User) -> Allowance:
+    """Returns whether the person may have AWS held against what a request asked for."""
+    return may_operate(user)
+
+
+def may_try_now(user: User) -> Allowance:
+    """Returns whether the person may end the wait of a run."""
+    return may_operate(user)
+
+
+def may_pause_account(user: User) -> Allowance:
+    """Returns whether the person may hold up additions to an AWS account, and let them go on."""
+    return may_operate(user)
+
+
+def may_pause_everything(user: User) -> Allowance:
+    """Returns whether the person may turn the kill switch on and off."""
+    return may_operate(user)

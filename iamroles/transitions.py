@@ -12,7 +12,7 @@ from django.db import transaction
 
 from iamroles import audit
 from iamroles.audit import Actor, Change, Subject
-from iamroles.models import Decision, Request, Run
+from iamroles.models import Decision, Proposal, Request, Run
 from iamroles.rules import states
 
 
@@ -111,6 +111,48 @@ def move_run(
             data=data,
         )
     return run
+
+
+def next_run(request: Request, proposal: Proposal, *, at: datetime, code: str = "", **values: Any) -> Run:
+    """Inserts the next run of a request; the caller records the event that tells of it.
+
+    What earlier runs of the same proposal made, or may have made unseen, goes on to it: nothing is made twice.
+    """
+    last = Run.objects.filter(request=request).order_by("-number").first()
+    earlier = Run.objects.filter(proposal=proposal).order_by("-number").first()
+    carried = {key: earlier.detail.get(key, {}) for key in ("made", "unsure")} if earlier else {}
+    return Run.objects.create(
+        request=request,
+        number=last.number + 1 if last else 1,
+        proposal=proposal,
+        started_at=at,
+        seen_at=at,
+        detail={**carried, "code": code} if code else carried,
+        **values,
+    )
+
+
+def order_run(request: Request, proposal: Proposal, *, code: str, actor: Actor, at: datetime) -> Run:
+    """Makes a run that waits for the next worker, with its event. Returns it."""
+    with transaction.atomic():
+        run = next_run(request, proposal, at=at, code=code, state=states.WAITING, next_run_at=at)
+        audit.record(
+            "run.waiting",
+            actor=actor,
+            subject=Subject("run", f"{request.reference} run {run.number}", request.title),
+            at=at,
+            request=request.reference,
+            code=code,
+            data={"run": f"{request.reference}-r{run.number}", "code": code, "retry_at": at.isoformat()},
+        )
+    return run
+
+
+def hasten_run(run: Run, at: datetime) -> None:
+    """Makes a waiting run due now; it waits until a worker takes it. Raises WrongState when it waits no more."""
+    rows = Run.objects.filter(pk=run.pk, state=states.WAITING, version=run.version)
+    if rows.update(next_run_at=at) != 1:
+        raise WrongState(f"{run.request.reference} run {run.number}", "be tried now", "changed meanwhile")
 
 
 def void_decisions(request: Request, *, cause: str, actor: Actor, at: datetime) -> int:

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator
 
 from iamroles.audit.states import last_events
-from iamroles.models import AuditEvent, AwsAccount, Membership, User
+from iamroles.models import AuditEvent, AwsAccount, KillSwitch, Membership, User
 
 
 def wrong_memberships(using: str) -> Iterator[str]:
@@ -35,10 +35,15 @@ def _teams(using: str) -> Iterator[tuple[int, str]]:
 
 
 def wrong_pauses(using: str) -> Iterator[str]:
-    """Yields a sentence for each AWS account that is paused or not, unlike its last event."""
+    """Yields a sentence for each AWS account that is paused or not, and for the kill switch, unlike the last event."""
     last = last_events(using, ("account.paused", "account.resumed"), "object_id")
     for number, name, paused_at in AwsAccount.objects.using(using).values_list("number", "name", "paused_at"):
         action, event = last.get(number, ("account.resumed", ""))
         if (action == "account.paused") != (paused_at is not None):
             said = f"{event} ({action}) left it otherwise" if event else "no event paused it"
             yield f"AWS account {name} is {'paused' if paused_at else 'not paused'}, but {said}"
+    on = KillSwitch.objects.using(using).exists()
+    action, event = last.get("portal", ("account.resumed", ""))
+    if on != (action == "account.paused"):
+        said = f"{event} ({action}) left it otherwise" if event else "no event tells of it"
+        yield f"the kill switch is {'on' if on else 'off'}, but {said}"

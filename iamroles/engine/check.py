@@ -1,4 +1,7 @@
-"""Answering "Check a role": one look, held against steps S10 to S14 of the guide, in sentences. Nothing is written."""
+"""Answering the looks that people order. "Check a role" is held against steps S10 to S14 of the guide, in sentences.
+
+Nothing is written. A request's target is held against AWS in `compare`.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,13 @@ import structlog
 from iamroles.aws.gateway import AwsError, WrongAccount
 from iamroles.blueprints import facts as facts_module
 from iamroles.blueprints.state import RoleState, State
+from iamroles.engine.compare import compare
 from iamroles.engine.look import look_for
 from iamroles.engine.observe import HELD
 from iamroles.engine.tools import Tools
 from iamroles.iam import catalogue, wording
 from iamroles.models import ObservationOrder
+from iamroles.models.requests import ProposalChanged
 from iamroles.proposal import propose
 from iamroles.proposal.calls import Call
 from iamroles.proposal.propose import Envelope
@@ -29,16 +34,16 @@ _MISSING = {
 
 
 def answer_order(*, order_id: int, tools: Tools) -> str:
-    """Answers one "Check a role" order that is due: "right", "missing", "different", "failed" or "not_due"."""
+    """Answers one order that is due: "right", "missing", "different", "equal", "failed" or "not_due"."""
     now = tools.now()
     rows = ObservationOrder.objects.filter(pk=order_id, answered_at=None, next_try_at__lte=now)
     if not rows.update(next_try_at=now + HELD):
         return "not_due"
-    order = ObservationOrder.objects.select_related("account__owner").get(pk=order_id)
+    order = ObservationOrder.objects.select_related("account__owner", "request").get(pk=order_id)
     try:
-        result = _check(order, tools)
-    except (AwsError, WrongAccount) as error:
-        code = error.code if isinstance(error, AwsError) else "WrongAccount"
+        result = compare(order, order.request, tools) if order.request is not None else _check(order, tools)
+    except (AwsError, WrongAccount, ProposalChanged) as error:
+        code = error.code if isinstance(error, AwsError) else type(error).__name__
         _log.warning("check_failed", order=order_id, code=code)
         tries = order.tries + 1
         last = tries >= TRIES

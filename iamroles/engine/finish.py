@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 
 from django.db import transaction
@@ -18,6 +17,7 @@ from iamroles.engine.proof import Proved
 from iamroles.engine.tools import Tools
 from iamroles.iam import documents
 from iamroles.models import AwsAccount, ManagedRole, Request
+from iamroles.proposal import Stored
 from iamroles.proposal.lay_over import Kept
 from iamroles.transitions import move_request, move_run
 
@@ -44,7 +44,7 @@ def finish(journal: Journal, proved: Proved, observed: State) -> None:
             data=data,
             fields={"outcome": "applied", "next_try_at": None},
         )
-        _remember(journal, request, proved, observed, now)
+        remember(request, proved.stored, observed, journal.tools)
         lease.release(journal.held)
 
 
@@ -63,15 +63,15 @@ def forget(account: AwsAccount | None, base: State, reference: str, tools: Tools
         row.delete()
 
 
-def _desired(before: ManagedRole | None, proved: Proved, observed: State) -> str:
+def _desired(before: ManagedRole | None, proposed: Stored, observed: State) -> str:
     """The target with the policies that earlier requests gave the role and that it still holds, as last written."""
-    target = proved.stored.target
+    target = proposed.target
     stored: Any = canonical.loads(before.desired) if before else None
     earlier = State.from_mapping(stored).policies if stored else {}
     attached = target.role.attached if target.role else frozenset()
     kept = {arn: policy for arn, policy in earlier.items() if policy and arn in attached}
     own = {
-        arn: replace(policy, versions=_known_versions(arn, policy, proved.stored.base, observed))
+        arn: replace(policy, versions=_known_versions(arn, policy, proposed.base, observed))
         for arn, policy in target.policies.items()
         if policy
     }
@@ -105,10 +105,11 @@ def _parts(row: ManagedRole) -> list[list[str]]:
     return [[kind, name] for kind, names in named.items() for name in sorted(names)]
 
 
-def _remember(journal: Journal, request: Request, proved: Proved, observed: State, now: datetime) -> None:
-    role = observed.role
+def remember(request: Request, stored: Stored, observed: State, tools: Tools) -> None:
+    """Makes the target what the inventory holds, as AWS reads equal to it. Inside the caller's transaction."""
+    role, now = observed.role, tools.now()
     if role is None:
-        forget(request.account, proved.stored.base, request.reference, journal.tools)
+        forget(request.account, stored.base, request.reference, tools)
         return
     if request.account is None or request.team is None or role.role_id is None:
         raise ValueError(f"{request.reference} was applied without AWS account, team or RoleId.")
@@ -117,8 +118,8 @@ def _remember(journal: Journal, request: Request, proved: Proved, observed: Stat
         "team": request.team,
         "arn": role.arn,
         "role_id": role.role_id,
-        "desired": _desired(before, proved, observed),
-        "foreign": _foreign(before, proved.stored.kept),
+        "desired": _desired(before, stored, observed),
+        "foreign": _foreign(before, stored.kept),
         "request": request,
         "applied_at": now,
         "verified_at": now,
@@ -130,17 +131,17 @@ def _remember(journal: Journal, request: Request, proved: Proved, observed: Stat
     }
     if before and before.drift:
         parts = [str(each["part"]) for each in before.drift]
-        drift.record_drift("drift.accepted", before, canonical.digest(observed.as_mapping()), parts, now, journal.tools)
+        drift.record_drift("drift.accepted", before, canonical.digest(observed.as_mapping()), parts, now, tools)
     ManagedRole.objects.update_or_create(
         account=request.account,
         name_folded=role.name.lower(),
         defaults=values,
         create_defaults={**values, "since": now},
     )
-    if proved.stored.body["adopts"]:
+    if stored.body["adopts"]:
         audit.record(
             "inventory.adopted",
-            actor=journal.tools.actor,
+            actor=tools.actor,
             subject=Subject("role", role.arn, role.name),
             at=now,
             request=request.reference,

@@ -13,7 +13,7 @@ from iamroles.engine import lease
 from iamroles.engine.journal import Journal
 from iamroles.engine.lease import FencedOut
 from iamroles.engine.tools import Limits
-from iamroles.models import AwsAccount, Request, Run, Step
+from iamroles.models import AwsAccount, KillSwitch, Request, Run, Step
 from iamroles.rules import states
 
 _THROTTLED_FOR = timedelta(seconds=60)
@@ -32,7 +32,7 @@ class TooLate(Exception):
 
 
 class Paused(Exception):
-    """Adding rights is held up; `code` says why: an operator paused the AWS account, or the audit trail is late."""
+    """Writing is held up; `code` says why: operators paused the AWS account or everything, or the audit trail is late."""
 
     def __init__(self, code: str) -> None:
         self.code = code
@@ -43,7 +43,7 @@ def check(journal: Journal, aws_now: datetime, now: datetime, limits: Limits, *,
     """Raises FencedOut, Paused, TooLate or Later; returns when exactly this call may be made now.
 
     `removes_only` is for plans that are proved to add nothing: a paused AWS account and a late audit trail hold up
-    additions alone (invariant 9).
+    additions alone (invariant 9). The kill switch holds up everything.
     """
     account = AwsAccount.objects.select_for_update().get(pk=journal.held.account.pk)
     lease.require_ours(journal.held)
@@ -52,6 +52,8 @@ def check(journal: Journal, aws_now: datetime, now: datetime, limits: Limits, *,
     request = Request.objects.select_for_update().filter(pk=journal.run.request_id, state=states.APPROVED)
     if request.first() is None or not run.exists():
         raise FencedOut(journal.held.fence)
+    if KillSwitch.objects.exists():
+        raise Paused("EverythingPaused")
     if not removes_only:
         _require_not_paused(account, now, limits)
     if (journal.held.hard_until - aws_now).total_seconds() < limits.send_over:

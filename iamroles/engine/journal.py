@@ -22,7 +22,7 @@ from iamroles.engine.tools import Tools
 from iamroles.models import Proposal, Request, Run, Step
 from iamroles.proposal.calls import Call
 from iamroles.rules import states
-from iamroles.transitions import move_run
+from iamroles.transitions import move_run, next_run
 
 NONCE = "portal:nonce"
 CREATING = ("CreateRole", "CreatePolicy")
@@ -66,19 +66,7 @@ def begin(request: Request, proposal: Proposal, plan: Sequence[Call], held: Held
     now = tools.now()
     with transaction.atomic():
         lease.require_ours(held)
-        last = Run.objects.filter(request=request).order_by("-number").first()
-        earlier = Run.objects.filter(proposal=proposal).order_by("-number").first()
-        run = Run.objects.create(
-            request=request,
-            number=last.number + 1 if last else 1,
-            proposal=proposal,
-            state=states.GOING,
-            worker=tools.worker,
-            fence=held.fence,
-            started_at=now,
-            seen_at=now,
-            detail={key: earlier.detail.get(key, {}) for key in ("made", "unsure")} if earlier else {},
-        )
+        run = next_run(request, proposal, at=now, state=states.GOING, worker=tools.worker, fence=held.fence)
         steps = plan_steps(run, plan)
         _record(run, "run.started", tools, now, {"fence": held.fence, "hard_until": held.hard_until.isoformat()})
     return Journal(run=run, held=held, tools=tools, steps=steps)

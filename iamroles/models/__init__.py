@@ -1,6 +1,6 @@
 """The rows. Nothing here knows AWS, pages or verbs."""
 
-from iamroles.models.aws_accounts import AwsAccount
+from iamroles.models.aws_accounts import AwsAccount, KillSwitch
 from iamroles.models.events import (
     AuditCheckpoint,
     AuditDisclosure,
@@ -15,7 +15,7 @@ from iamroles.models.looks import AccountLook
 from iamroles.models.people import Membership, Team, User
 from iamroles.models.requests import Proposal, Request, Revision
 from iamroles.models.reviews import Decision, Submission
-from iamroles.models.runs import Lease, Run, Step
+from iamroles.models.runs import Lease, Resolution, Run, Step, Tally, tally
 
 __all__ = [
     "AccountLook",
@@ -29,17 +29,21 @@ __all__ = [
     "Decision",
     "ExportJob",
     "ExportPart",
+    "KillSwitch",
     "Lease",
     "ManagedRole",
     "Membership",
     "ObservationOrder",
     "Proposal",
     "Request",
+    "Resolution",
     "Revision",
     "Run",
     "Step",
     "Submission",
+    "Tally",
     "Team",
     "User",
     "VerificationOrder",
+    "tally",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 
+from django.conf import settings
 from django.contrib.auth.models import Group
 from django.core.validators import RegexValidator
 from django.db import models
@@ -33,6 +34,7 @@ class AwsAccount(models.Model):
     boundary = models.CharField(max_length=2048, blank=True, default="")
     external_id = models.CharField(max_length=64, unique=True, default=new_external_id)
     paused_at = models.DateTimeField(null=True, blank=True)
+    pause_reason = models.CharField(max_length=500, blank=True, default="")
 
     class Meta:
         ordering = ("environment", "name")
@@ -51,3 +53,15 @@ class AwsAccount(models.Model):
             policy_path=self.policy_path,
             boundary=self.boundary or None,
         )
+
+
+class KillSwitch(models.Model):
+    """While its one row exists, no worker writes to any AWS account, not even to remove."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    since = models.DateTimeField()
+    reason = models.CharField(max_length=500)
+    turned_on_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+
+    class Meta:
+        constraints = (models.CheckConstraint(condition=models.Q(id=1), name="one_kill_switch"),)

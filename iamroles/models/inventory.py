@@ -42,15 +42,17 @@ class ManagedRole(models.Model):
 
 
 class ObservationOrder(models.Model):
-    """A look at AWS that a person ordered ("Check a role"). A worker answers; the page waits for `answered_at`.
+    """A look at AWS that a person ordered. A worker answers; the page waits for `answered_at`.
 
-    `facts` are the blueprint facts that the role is held against; `result` is for the page alone.
+    With a `request`, AWS is held against the target of its current proposal. Without one ("Check a role") the role is
+    held against the blueprint facts in `facts`.
     """
 
     account = models.ForeignKey("iamroles.AwsAccount", on_delete=models.PROTECT, related_name="+")
     ordered_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    request = models.ForeignKey("iamroles.Request", null=True, on_delete=models.PROTECT, related_name="looks")
     role_name = models.CharField(max_length=64)
-    facts = models.TextField()
+    facts = models.TextField(blank=True, default="")
     at = models.DateTimeField()
     answered_at = models.DateTimeField(null=True, blank=True)
     next_try_at = models.DateTimeField(null=True, blank=True)

@@ -80,6 +80,11 @@ class Request(models.Model):
         rows = Proposal.objects.select_related("revision__created_by", "revision__request")
         return rows.filter(revision__request=self, revision__number=self.revision_number).first()
 
+    def latest_run(self) -> Run | None:
+        """Returns the newest run of the current revision that was not recalled, or None."""
+        runs = self.runs.filter(proposal__revision__number=self.revision_number).exclude(stop_reason=states.RECALLED)
+        return runs.select_related("request", "proposal").order_by("-number").first()
+
     def begun(self) -> bool:
         """Returns True once an AWS call of the current revision was intended: then nothing can be taken back."""
         runs = self.runs.filter(proposal__revision__number=self.revision_number)

@@ -1,7 +1,14 @@
-"""Runs, steps and leases: the journal of the apply engine. The engine alone writes them, through `transitions`."""
+"""Runs, steps and leases: the journal of the apply engine, and what two operators state about a stopped run.
+
+The engine alone writes steps and leases, states change through `transitions`; an operator's retry is a new run.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
@@ -77,3 +84,38 @@ class Lease(models.Model):
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=("account", "resource"), name="one_lease_per_resource"),)
+
+
+class Resolution(models.Model):
+    """One operator's statement that a stopped run is settled, as AWS reads as approved; a second one confirms it."""
+
+    run = models.OneToOneField(Run, on_delete=models.PROTECT, related_name="resolution")
+    claim = models.TextField()
+    proposed_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    proposed_at = models.DateTimeField()
+    confirmed_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+    confirmed_at = models.DateTimeField(null=True, blank=True)
+
+
+@dataclass(frozen=True)
+class Tally:
+    """The steps of a plan by what the journal knows of them, each as the last run that touched it left it."""
+
+    done: tuple[Step, ...]
+    not_done: tuple[Step, ...]
+    unknown: tuple[Step, ...]
+
+
+def tally(steps: Iterable[Step]) -> Tally:
+    """Returns the tally of the steps of all runs of one proposal, oldest run first."""
+    last: dict[int, Step] = {}
+    for step in steps:
+        if step.position not in last or step.state != "planned":
+            last[step.position] = step
+    ordered = [last[position] for position in sorted(last)]
+    unsure = ("unknown", "intent")
+    return Tally(
+        done=tuple(step for step in ordered if step.state == "ok"),
+        not_done=tuple(step for step in ordered if step.state not in ("ok", *unsure)),
+        unknown=tuple(step for step in ordered if step.state in unsure),
+    )

@@ -31,6 +31,8 @@ _SHAPES = {
 }
 _WAITS = {
     "AccountPaused": "An operator paused this AWS account: nothing is added in it",
+    "EverythingPaused": "Operators turned the kill switch on: nothing is changed in any AWS account",
+    "OrderedByOperator": "An operator ordered this run",
     "SealingLate": "The audit trail is not sealed in time: nothing is added until it is",
 }
 _NOT_TRIED = ("Not tried", "ring-dashed")

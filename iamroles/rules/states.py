@@ -47,8 +47,10 @@ REQUEST_VERBS: Final[dict[str, tuple[frozenset[str], str]]] = {
     "expire": (frozenset({IN_REVIEW, APPROVED}), CLOSED),
     "reopen": (frozenset({APPROVED}), IN_REVIEW),
     "finish": (frozenset({APPROVED}), CLOSED),
-    "renew": (frozenset({APPROVED, IN_REVIEW}), SUBMITTED),
+    "renew": (frozenset({APPROVED}), SUBMITTED),
     "abandon": (frozenset({APPROVED}), CLOSED),
+    "resolve": (frozenset({APPROVED}), CLOSED),
+    "hand_over": (frozenset({APPROVED}), CLOSED),
 }
 
 RUN_VERBS: Final[dict[str, tuple[frozenset[str], str]]] = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
@@ -14,7 +14,15 @@ from iamroles.models import Decision, Proposal, Request, User
 from iamroles.rules import approval, groups, states
 from iamroles.rules.approval import Requirement
 from iamroles.transitions import WrongState, move_request, recall_runs, subject_of
-from iamroles.workflow.verbs import Invalid, NotAllowed, SignInTooOld, StaleDigest, lock, require, verb
+from iamroles.workflow.verbs import (
+    Invalid,
+    NotAllowed,
+    StaleDigest,
+    lock,
+    require,
+    require_fresh_sign_in,
+    verb,
+)
 
 APPROVE, CHANGES, REJECT = "approve", "changes", "reject"
 
@@ -92,8 +100,7 @@ def _check_form(decision: str, reason: str, acknowledged: Sequence[str], proposa
 
 def _check_sign_in(signed_in_at: datetime, at: datetime, risk: str) -> None:
     minutes = settings.ROLEDESK_DECIDE_WITHIN_MINUTES.get(risk, 5)
-    if at - signed_in_at > timedelta(minutes=minutes):
-        raise SignInTooOld(f"You signed in more than {minutes} minutes ago. Confirm that it is you to decide.")
+    require_fresh_sign_in(signed_in_at, at, minutes, "decide")
 
 
 def _store(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from django.db import transaction
@@ -17,6 +18,7 @@ from iamroles.models import Request
 from iamroles.permissions import Allowance
 from iamroles.transitions import WrongState, subject_of
 
+REASON_AT_MOST = 500
 Verb = TypeVar("Verb", bound=Callable[..., Any])
 
 
@@ -67,6 +69,20 @@ def require(allowance: Allowance) -> None:
     """Raises NotAllowed unless the allowance allows."""
     if not allowance.allowed:
         raise NotAllowed.by(allowance)
+
+
+def require_fresh_sign_in(signed_in_at: datetime, at: datetime, minutes: int, purpose: str) -> None:
+    """Raises SignInTooOld when the person proved who they are longer ago than that; `purpose` ends the sentence."""
+    if at - signed_in_at > timedelta(minutes=minutes):
+        raise SignInTooOld(f"You signed in more than {minutes} minutes ago. Confirm that it is you to {purpose}.")
+
+
+def require_reason(reason: str) -> str:
+    """Returns the reason of an operator's act, tidied. Raises Invalid without one."""
+    tidied = reason.strip()
+    if not tidied or len(tidied) > REASON_AT_MOST:
+        raise Invalid(f"Give a reason of at most {REASON_AT_MOST} characters. It stays in the audit trail.", "reason")
+    return tidied
 
 
 def lock(request_id: int) -> Request:

@@ -65,7 +65,8 @@ def _order(request: HttpRequest, user: User, form: CheckRoleForm) -> str:
 def role_check_result(request: HttpRequest, order_id: int) -> HttpResponse:
     """The answer, or the wait for it. htmx asks again every second until a worker has answered; waiting costs 204."""
     user = user_of(request)
-    order = get_object_or_404(ObservationOrder.objects.select_related("account", "ordered_by"), pk=order_id)
+    orders = ObservationOrder.objects.filter(request=None).select_related("account", "ordered_by")
+    order = get_object_or_404(orders, pk=order_id)
     if not pages.may_see_check(user, order):
         raise Http404
     check = pages.role_check_of(order)

@@ -1,0 +1,62 @@
+"""Holding AWS against the target of a request, for an operator: one look, what differs, and AWS's clock."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import transaction
+
+from iamroles import canonical
+from iamroles.blueprints.state import State
+from iamroles.engine import finish
+from iamroles.engine.explain import Difference, fit, parts
+from iamroles.engine.look import look_at
+from iamroles.engine.tools import Tools
+from iamroles.models import ObservationOrder, Request
+from iamroles.models.requests import ProposalChanged
+from iamroles.proposal.propose import Stored, read
+
+
+def compare(order: ObservationOrder, request: Request, tools: Tools) -> dict[str, Any]:
+    """Returns the answer that the page and the verbs read: `state` is "equal" or "different".
+
+    Where two operators have marked the request resolved, an equal look is what the inventory learns from.
+
+    Raises AwsError, WrongAccount, and ProposalChanged when the stored text is not the one that was made.
+    """
+    proposal = request.current_proposal()
+    if proposal is None:
+        raise ValueError(f"{request.reference} has no proposal.")
+    if not proposal.intact:
+        raise ProposalChanged(f"The proposal of {request.reference} is not the one that was made.")
+    stored = read(proposal.canonical)
+    gateway = tools.sessions.reading(tools.portal(order.account), f"LOOK-{order.pk}")
+    observed = fit(look_at(gateway, stored.base.role_arn, stored.target.policies), stored)
+    found = differences(observed, stored)
+    if not found and request.outcome == "resolved":
+        with transaction.atomic():
+            finish.remember(request, stored, observed, tools)
+    clock = gateway.clock()
+    return {
+        "state": "different" if found else "equal",
+        "proposal_digest": proposal.digest,
+        "live_digest": canonical.digest(observed.as_mapping()),
+        "role": observed.role.as_mapping() if observed.role else None,
+        "parts": [difference.as_mapping() for difference in found],
+        "aws_at": clock.at.isoformat() if clock else None,
+        "observed_at": tools.now().isoformat(),
+    }
+
+
+def differences(observed: State, stored: Stored) -> list[Difference]:
+    """Returns the parts that do not read as the target. A role of another RoleId than the base's is another role."""
+    base, target, live = parts(stored.base), parts(stored.target), parts(observed)
+    found = [
+        Difference(part, base.get(part), target.get(part), live.get(part))
+        for part in sorted(target.keys() | live.keys())
+        if target.get(part) != live.get(part)
+    ]
+    before, now = stored.base.role, observed.role
+    if before is not None and now is not None and before.role_id != now.role_id:
+        found.append(Difference("role id", before.role_id, before.role_id, now.role_id))
+    return found
