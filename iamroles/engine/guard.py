@@ -32,7 +32,7 @@ class TooLate(Exception):
 
 
 class Paused(Exception):
-    """Writing is held up; `code` says why: operators paused the AWS account or everything, or the audit trail is late."""
+    """Writing is held up; `code` says why: operators paused the account or everything, or the audit trail is late."""
 
     def __init__(self, code: str) -> None:
         self.code = code

@@ -85,6 +85,10 @@ class Request(models.Model):
         runs = self.runs.filter(proposal__revision__number=self.revision_number).exclude(stop_reason=states.RECALLED)
         return runs.select_related("request", "proposal").order_by("-number").first()
 
+    def touched(self) -> bool:
+        """Returns True once an AWS call of any revision was intended: then AWS may hold parts of it."""
+        return self.runs.filter(steps__attempt__gt=0).exists()
+
     def begun(self) -> bool:
         """Returns True once an AWS call of the current revision was intended: then nothing can be taken back."""
         runs = self.runs.filter(proposal__revision__number=self.revision_number)

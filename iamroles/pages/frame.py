@@ -7,28 +7,30 @@ from dataclasses import dataclass
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from iamroles import permissions
-from iamroles.models import Decision, Proposal, Request, User
+from iamroles.models import Decision, KillSwitch, Proposal, Request, User
 from iamroles.rules import groups, states
 
 
 @dataclass(frozen=True)
 class Navigation:
-    """`waiting` is None for people without an approval queue."""
+    """`paused` is the kill switch while it is on."""
 
     approvals: bool
     waiting: int
     audit: bool
     operations: bool
+    paused: KillSwitch | None
 
 
 def navigation_for(user: User) -> Navigation:
-    """Returns the navigation for a signed-in person. At most three queries, whatever the number of rows."""
+    """Returns the navigation for a signed-in person. At most four queries, whatever the number of rows."""
     reviews = permissions.may_review(user).allowed
     return Navigation(
         approvals=reviews,
         waiting=waiting_for(user).count() if reviews else 0,
         audit=True,
         operations=permissions.may_operate(user).allowed,
+        paused=KillSwitch.objects.first(),
     )
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Count, Min, Prefetch, Q, QuerySet
+from django.db.models import Count, Min, Q, QuerySet
 
 from iamroles import audit, permissions
 from iamroles.audit.find import Status as Sealing
-from iamroles.models import AwsAccount, Decision, Request, Run, User
-from iamroles.pages import frame
-from iamroles.pages.status import Status, status_of
+from iamroles.models import AwsAccount, Decision, Request, User
+from iamroles.pages import frame, status
+from iamroles.pages.status import Status
 from iamroles.rules import groups, states
 
 _RECENT = timedelta(days=14)
@@ -25,6 +25,7 @@ class HomeRow:
     request: Request
     status: Status
     hint: str = ""
+    in_place: str = ""
 
     @property
     def form_name(self) -> str:
@@ -86,21 +87,20 @@ def _decides(names: frozenset[str]) -> bool:
 def _requests(user: User, now: datetime) -> QuerySet[Request]:
     recent = Q(closed_at__gte=now - _RECENT)
     rows = Request.objects.filter(requester=user).filter(~Q(state=states.CLOSED) | recent)
-    latest = Prefetch("runs", queryset=Run.objects.order_by("-number"), to_attr="ordered_runs")
-    return rows.select_related("account", "team").prefetch_related(latest).order_by("-updated_at")[:60]
+    rows = rows.select_related("account", "team").prefetch_related(status.current_runs())
+    return rows.order_by("-updated_at")[:60]
 
 
 def _row(request: Request) -> HomeRow:
-    runs: list[Run] = getattr(request, "ordered_runs", [])
-    status = status_of(request, runs[0] if runs else None)
+    shown, in_place = status.listed_status(request)
     hint = ""
     if request.state == states.CHANGES_REQUESTED:
         hint = "An approver asks for changes."
-    elif status.tab == "needs_attention":
+    elif shown.tab == "needs_attention":
         hint = "Stopped: see what is in place and what you can do."
-    elif status.slug == "rejected":
+    elif shown.slug == "rejected":
         hint = "Rejected: see why."
-    return HomeRow(request, status, hint)
+    return HomeRow(request, shown, hint, in_place)
 
 
 def _waiting(user: User) -> Waiting:

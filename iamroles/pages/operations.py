@@ -16,7 +16,7 @@ from django.db import connection
 from django.db.models import Max, Min, Q
 
 from iamroles import audit
-from iamroles.models import ObservationOrder, Proposal, Request, Run
+from iamroles.models import AwsAccount, KillSwitch, ObservationOrder, Proposal, Request, Run
 from iamroles.rules import states
 
 LATE: Final = timedelta(seconds=60)  # work that is due for longer than this means that no worker takes it
@@ -52,9 +52,9 @@ class Due:
 
 
 def health(at: datetime) -> Health:
-    """Returns the state of the portal at a moment. At most ten queries."""
+    """Returns the state of the portal at a moment. The number of queries is constant."""
     due = due_work(at)
-    rows = (_database(), _worker(due, at), _waiting(due), _stuck(), _sealing(at))
+    rows = (_database(), _worker(due, at), _waiting(due), _stuck(), _paused(), _sealing(at))
     bad = [row for row in rows if row.tone == "bad"]
     warned = [row for row in rows if row.tone == "warn"]
     if bad:
@@ -124,7 +124,7 @@ def _waiting(due: Due) -> HealthRow:
 
 def _stuck() -> HealthRow:
     runs = Run.objects.filter(state=states.STOPPED, request__state=states.APPROVED).count()
-    looks = Request.objects.filter(state=states.SUBMITTED, tries__gte=TRIES_AT_MOST).count()
+    looks = Request.objects.filter(state=states.SUBMITTED, next_try_at=None).count()
     counted = (
         (runs, "run has stopped", "runs have stopped"),
         (looks, "look at AWS was given up", "looks at AWS were given up"),
@@ -133,6 +133,17 @@ def _stuck() -> HealthRow:
     if not parts:
         return HealthRow("Stopped work", "None.", "ok")
     return HealthRow("Stopped work", f"{' and '.join(parts)}: a person has to look.", "warn")
+
+
+def _paused() -> HealthRow:
+    switch = KillSwitch.objects.first()
+    if switch is not None:
+        text = f"The kill switch is on: nothing is changed in any AWS account. “{switch.reason}”"
+        return HealthRow("Pauses", text, "bad", since=switch.since)
+    names = list(AwsAccount.objects.filter(paused_at__isnull=False).values_list("name", flat=True))
+    if not names:
+        return HealthRow("Pauses", "None.", "ok")
+    return HealthRow("Pauses", f"Nothing is added in {', '.join(names)}: operators paused it.", "warn")
 
 
 def _sealing(at: datetime) -> HealthRow:

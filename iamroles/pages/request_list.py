@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from django.db.models import OuterRef, Prefetch, Q, QuerySet, Subquery
+from django.db.models import OuterRef, Q, QuerySet, Subquery
 
 from iamroles import permissions
 from iamroles.models import Request, Run, User
@@ -27,7 +27,8 @@ TABS: Final = {
     "done": "Done",
     "closed": "Closed",
 }
-_LATEST_STATE = Subquery(Run.objects.filter(request=OuterRef("pk")).order_by("-number").values("state")[:1])
+_CURRENT = Run.objects.filter(request=OuterRef("pk"), proposal__revision__number=OuterRef("revision_number"))
+_LATEST_STATE = Subquery(_CURRENT.exclude(stop_reason=states.RECALLED).order_by("-number").values("state")[:1])
 _BY_TAB: Final = {
     "drafts": Q(state=states.DRAFT),
     "in_review": Q(state__in=(states.SUBMITTED, states.IN_REVIEW, states.CHANGES_REQUESTED)),
@@ -57,10 +58,11 @@ class ListFilter:
 
 @dataclass(frozen=True)
 class ListRow:
-    """One request with its status."""
+    """One request with its status; `in_place` says how far a stopped one came."""
 
     request: Request
     status: Status
+    in_place: str
 
 
 @dataclass(frozen=True)
@@ -92,14 +94,12 @@ def list_page(user: User, chosen: ListFilter) -> ListPage:
     rows = _narrow(visible.annotate(latest=_LATEST_STATE), chosen, user)
     if chosen.before is not None:
         rows = rows.filter(pk__lt=chosen.before)
-    latest = Prefetch("runs", queryset=Run.objects.order_by("-number"), to_attr="newest_runs")
-    page = list(
-        rows.select_related("requester", "team", "account").prefetch_related(latest).order_by("-pk")[: PAGE_SIZE + 1]
-    )
+    rows = rows.select_related("requester", "team", "account").prefetch_related(status.current_runs())
+    page = list(rows.order_by("-pk")[: PAGE_SIZE + 1])
     more, page = len(page) > PAGE_SIZE, page[:PAGE_SIZE]
     accounts = visible.filter(account__isnull=False).order_by("account__name")
     return ListPage(
-        rows=tuple(ListRow(row, status.status_of(row, next(iter(row.newest_runs), None))) for row in page),
+        rows=tuple(ListRow(row, *status.listed_status(row)) for row in page),
         tabs=tuple(TABS.items()),
         accounts=tuple(accounts.values_list("account__number", "account__name").distinct()),
         next_before=page[-1].pk if more else None,

@@ -15,9 +15,9 @@ from django.utils.crypto import salted_hmac
 from iamroles import permissions
 from iamroles.blueprints import terraform
 from iamroles.models import Decision, Proposal, Request, Revision, Run, Step, User
+from iamroles.pages import acts, status
 from iamroles.pages import runs as run_pages
 from iamroles.pages import sections as section_pages
-from iamroles.pages import status
 from iamroles.pages.calls import CallWords, words_of
 from iamroles.pages.facts import Fact, facts_of
 from iamroles.pages.progress import Progress, decisions_by_revision, progress_of, standing_of
@@ -41,7 +41,10 @@ KIND_WORDS: Final = {
 
 @dataclass(frozen=True)
 class RequestPage:
-    """All values of the request page for one person. `actions` are slugs that the template knows."""
+    """All values of the request page for one person. `actions` and the operators' `acts` are slugs.
+
+    The template knows the former; the latter are those of `pages.acts`.
+    """
 
     request: Request
     kind: str
@@ -57,6 +60,7 @@ class RequestPage:
     run: RunPage | None
     runs: tuple[Run, ...]
     actions: frozenset[str]
+    acts: tuple[tuple[str, str], ...]
     own_note: str
     terraform: str
     live: bool
@@ -86,16 +90,19 @@ def request_page(request: Request, user: User) -> RequestPage:
     current = decisions.get(revision.pk, []) if revision else []
     runs = tuple(request.runs.select_related("proposal__revision").order_by("-number"))
     latest = runs[0] if runs else None
+    current_run = _current(runs, request)
     steps = list(latest.steps.all()) if latest else []
-    run_page = run_pages.run_page(request, latest, steps, user, latest=True) if latest else None
+    own_state = latest is not None and latest is current_run
+    run_page = run_pages.run_page(request, latest, steps, user, latest=own_state) if latest else None
     progress = progress_of(proposal, proposal.revision, request.requester_id, current) if proposal else None
-    begun = any(step.attempt for step in steps) and bool(latest and revision and _is_of(latest, revision))
-    actions = _actions(request, user, proposal, current, begun=begun)
+    touched = bool(runs) and request.touched()
+    begun = touched and current_run is not None and request.begun()
+    actions = _actions(request, current_run, user, proposal, current, begun=begun)
     return RequestPage(
         request=request,
         kind=KIND_WORDS.get(request.kind, request.kind),
-        status=status.status_of(request, latest),
-        next_step=next_step(request, latest, progress, current),
+        status=status.status_of(request, current_run),
+        next_step=next_step(request, current_run, progress, current, touched=touched),
         revision=revision,
         proposal=proposal,
         facts=facts_of(revision.facts) if revision else (),
@@ -106,9 +113,10 @@ def request_page(request: Request, user: User) -> RequestPage:
         run=run_page,
         runs=runs,
         actions=actions,
+        acts=acts.offered(request, current_run, user),
         own_note=_own_note(request, user, actions),
         terraform=_terraform(request, stored) if stored else "",
-        live=is_live(request, latest),
+        live=is_live(request, current_run),
         marker=markers(user, request, latest, steps),
     )
 
@@ -125,8 +133,10 @@ def _terraform(request: Request, stored: Stored) -> str:
     return ""
 
 
-def _is_of(run: Run, revision: Revision) -> bool:
-    return run.proposal.revision_id == revision.pk
+def _current(runs: Sequence[Run], request: Request) -> Run | None:
+    """Returns the newest run of the current revision; an earlier revision's is shown, but decides nothing."""
+    of_revision = (run for run in runs if run.proposal.revision.number == request.revision_number)
+    return next((run for run in of_revision if run.stop_reason != states.RECALLED), None)
 
 
 def is_live(request: Request, run: Run | None) -> bool:
@@ -134,8 +144,15 @@ def is_live(request: Request, run: Run | None) -> bool:
     return request.state in LIVE_STATES and (run is None or run_pages.is_live(run))
 
 
-def next_step(request: Request, run: Run | None, progress: Progress | None, decisions: Sequence[Decision]) -> str:
-    """Returns what happens next, in one or two sentences."""
+def next_step(
+    request: Request,
+    run: Run | None,
+    progress: Progress | None,
+    decisions: Sequence[Decision],
+    *,
+    touched: bool = False,
+) -> str:
+    """Returns what happens next, in one or two sentences. `touched`: a run of some revision has called AWS."""
     account = request.account.name if request.account else "the AWS account"
     if request.state == states.DRAFT:
         return "Nothing has been sent. Continue the form, check your answers and send them for approval."
@@ -148,8 +165,9 @@ def next_step(request: Request, run: Run | None, progress: Progress | None, deci
         who = asked.approver.display_name if asked else "An approver"
         return f"{who} asked for changes. Edit and resend the request, or withdraw it."
     if request.state == states.APPROVED:
-        return _applying(run, account)
-    return _CLOSED[request.outcome].format(account=account)
+        return _applying(run, account, touched=touched)
+    said = _CLOSED[request.outcome].format(account=account)
+    return said.replace(_UNCHANGED, "What a run put in place before stays; it is listed below.") if touched else said
 
 
 def quiet_since(request: Request, at: datetime) -> datetime | None:
@@ -188,37 +206,46 @@ def _people(progress: Progress) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def _applying(run: Run | None, account: str) -> str:
+def _applying(run: Run | None, account: str, *, touched: bool) -> str:
     if run is None:
-        return f"Approved. A worker takes it up next; nothing has been changed in {account} yet."
+        tail = "" if touched else f"; nothing has been changed in {account} yet"
+        return f"Approved. A worker takes it up next{tail}."
+    changed = f"{account} is partly changed." if touched else f"Nothing has been changed in {account} yet."
     return {
         states.GOING: f"A worker is applying it in {account}.",
-        states.WAITING: f"A worker goes on by itself; nobody has to do anything. {account} is partly changed.",
+        states.WAITING: f"A worker goes on by itself; nobody has to do anything. {changed}",
         states.DONE: "All steps are done; the request is being closed.",
         states.STOPPED: "It stopped and does not go on by itself. The run below says what is in place and what is not.",
     }[run.state]
 
 
+_UNCHANGED: Final = "Nothing was changed in AWS."
 _CLOSED: Final = {
     "applied": "Done. {account} was read back and says exactly what was approved.",
     "already_right": "AWS reads as you asked. There is nothing to change or approve.",
     "handed_over": "Another tool manages this role: its repository gets the text, the portal made no AWS calls.",
-    "rejected": "It was rejected. Nothing was changed in AWS.",
-    "withdrawn": "It was withdrawn by its requester. Nothing was changed in AWS.",
-    "expired": "It was not decided in time. Nothing was changed in AWS.",
+    "rejected": f"It was rejected. {_UNCHANGED}",
+    "withdrawn": f"It was withdrawn by its requester. {_UNCHANGED}",
+    "expired": f"It was not decided in time. {_UNCHANGED}",
     "abandoned": "It was abandoned by an operator; the run below says what is in place.",
-    "resolved": "Two operators stated that it is settled; the timeline says how.",
+    "resolved": "Two operators stated that it is settled: a worker read AWS as approved. The timeline says how.",
     "superseded": "A newer request took its place.",
 }
 
 
 def _actions(
-    request: Request, user: User, proposal: Proposal | None, decisions: Sequence[Decision], *, begun: bool
+    request: Request,
+    run: Run | None,
+    user: User,
+    proposal: Proposal | None,
+    decisions: Sequence[Decision],
+    *,
+    begun: bool,
 ) -> frozenset[str]:
     own = permissions.may_edit(user, request).allowed
     found: set[str] = set()
     if own:
-        found |= _own_actions(request, begun=begun)
+        found |= _own_actions(request, run, begun=begun)
     if request.state != states.DRAFT:
         found.add("comment")
     if proposal is not None and request.state == states.IN_REVIEW:
@@ -233,7 +260,9 @@ def _actions(
     return frozenset(found)
 
 
-def _own_actions(request: Request, *, begun: bool) -> set[str]:
+def _own_actions(request: Request, run: Run | None, *, begun: bool) -> set[str]:
+    if request.outcome in _COPIED:
+        return {"copy"}
     if request.outcome in ("applied", "already_right") and request.kind != "removal":
         return {"ask_removal"}
     return {
@@ -241,8 +270,17 @@ def _own_actions(request: Request, *, begun: bool) -> set[str]:
         states.SUBMITTED: {"withdraw"},
         states.IN_REVIEW: {"edit", "withdraw"},
         states.CHANGES_REQUESTED: {"edit", "withdraw"},
-        states.APPROVED: set() if begun else {"withdraw"},
+        states.APPROVED: ({"withdraw"} if not begun else set()) | _STOPPED.get(run.stop_reason if run else "", set()),
     }.get(request.state, set())
+
+
+_COPIED: Final = ("rejected", "withdrawn", "expired", "abandoned", "superseded")
+_STOPPED: Final[dict[str, set[str]]] = {
+    "blocked": {"ask_retry"},
+    "quarantined": {"ask_retry"},
+    "conflict": {"see_difference"},
+    "invalid": {"copy"},
+}
 
 
 def _own_note(request: Request, user: User, actions: frozenset[str]) -> str:

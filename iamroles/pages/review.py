@@ -84,7 +84,7 @@ def review_page(request: Request, proposal: Proposal, user: User, to_tick: Seque
         request=request,
         proposal=proposal,
         revision=proposal.revision,
-        status=status.status_of(request, request.runs.order_by("-number").first()),
+        status=status.status_of(request, request.latest_run()),
         findings=tuple(view for view in found if not view.standard and view.severity != "note"),
         notes=tuple(view for view in found if not view.standard and view.severity == "note"),
         standard=tuple(view for view in found if view.standard),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from iamroles.models import Request, Run
+from django.db.models import F, Prefetch, QuerySet
+
+from iamroles.models import Request, Run, tally
 from iamroles.rules import states
 
 
@@ -50,8 +52,30 @@ _BY_OUTCOME = {
 }
 
 
+def current_runs() -> Prefetch[str, QuerySet[Run], str]:
+    """Returns what loads `current_runs` with a list of requests: the runs of the current revision, newest first."""
+    rows = Run.objects.filter(proposal__revision__number=F("request__revision_number"))
+    rows = rows.exclude(stop_reason=states.RECALLED).order_by("-number").prefetch_related("steps")
+    return Prefetch("runs", queryset=rows, to_attr="current_runs")
+
+
+def listed_status(request: Request) -> tuple[Status, str]:
+    """Returns the status of a request that was loaded with `current_runs`, and for a stopped one how far it came."""
+    runs: list[Run] = getattr(request, "current_runs", [])
+    status = status_of(request, runs[0] if runs else None)
+    if status.tab != "needs_attention":
+        return status, ""
+    known = tally(step for run in reversed(runs) for step in run.steps.all())
+    return status, in_place(len(known.done), len(known.done) + len(known.not_done) + len(known.unknown))
+
+
+def in_place(done: int, total: int) -> str:
+    """Returns how far a plan came: "4 of 8 steps in place", or "" before a step was planned."""
+    return f"{done} of {total} {'step' if total == 1 else 'steps'} in place" if total else ""
+
+
 def status_of(request: Request, run: Run | None) -> Status:
-    """Returns the status of a request; `run` is its latest run, which counts only while the request is approved."""
+    """Returns the status of a request; `run` is the latest run of its revision; it counts only while approved."""
     if request.state == states.CLOSED:
         return _BY_OUTCOME[request.outcome]
     if request.state == states.APPROVED and run is not None and run.stop_reason != states.RECALLED:

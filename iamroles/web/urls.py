@@ -6,6 +6,7 @@ from django.urls import path, register_converter
 
 from iamroles.web.converters import EventReference, ExportReference, RequestReference
 from iamroles.web.views import (
+    acts,
     audit,
     drafts,
     errors,
@@ -41,6 +42,9 @@ urlpatterns = [
     path("requests/<ref:request_id>/status/", requests.request_status, name="request_status"),
     path("requests/<ref:request_id>/run/<int:number>/", runs.run_detail, name="run_detail"),
     path("requests/<ref:request_id>/run/<int:number>/progress/", runs.run_progress, name="run_progress"),
+    path("requests/<ref:request_id>/operate/<slug:act>/", acts.request_act, name="request_act"),
+    path("requests/<ref:request_id>/against-aws/", acts.request_against_aws, name="request_against_aws"),
+    path("requests/<ref:request_id>/resolve/", acts.request_resolve, name="request_resolve"),
     path("approvals/", review.approval_queue, name="approval_queue"),
     path("approvals/<ref:request_id>/", review.approval_review, name="approval_review"),
     path("approvals/<ref:request_id>/decide/", review.approval_decide, name="approval_decide"),
@@ -56,6 +60,9 @@ urlpatterns = [
     path("exports/<exp:job_id>/", exports.export_detail, name="export_detail"),
     path("exports/<exp:job_id>/download/", exports.export_download, name="export_download"),
     path("ops/", operations.operations_health, name="operations_health"),
+    path("ops/jobs/", operations.operations_jobs, name="operations_jobs"),
+    path("ops/pause/", operations.pause_everything, name="pause_everything"),
+    path("ops/accounts/<slug:number>/pause/", operations.pause_account, name="pause_account"),
     path("settings/", preferences.preferences, name="preferences"),
     path("settings/theme/", preferences.theme, name="theme"),
     path("help/", preferences.help_page, name="help"),

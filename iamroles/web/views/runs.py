@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from iamroles.models import Request, Run, Step
+from iamroles.pages import acts as act_pages
 from iamroles.pages import runs as run_pages
-from iamroles.pages.runs import RunPage
 from iamroles.web.caller import user_of
 from iamroles.web.reading import load_request, may_look, refuse_look
 
@@ -22,7 +24,7 @@ def run_detail(request: HttpRequest, request_id: int, number: int) -> HttpRespon
     allowed = may_look(request, row)
     if not allowed.allowed:
         return refuse_look(request, "view_run", allowed, row)
-    return render(request, "iamroles/run_detail.html", {"page": _page(request, row, _run(row, number))})
+    return render(request, "iamroles/run_detail.html", _context(request, row, _run(row, number)))
 
 
 @login_required
@@ -41,7 +43,7 @@ def run_progress(request: HttpRequest, request_id: int, number: int) -> HttpResp
         return refuse_look(request, "view_run", allowed, row)
     polled = bool(request.htmx)  # type: ignore[attr-defined]
     template = "iamroles/run_progress.html" if polled else "iamroles/run_detail.html"
-    return render(request, template, {"page": _page(request, row, _run(row, number)), "polled": polled})
+    return render(request, template, {**_context(request, row, _run(row, number)), "polled": polled})
 
 
 def _run(row: Request, number: int) -> Run:
@@ -51,6 +53,9 @@ def _run(row: Request, number: int) -> Run:
     return run
 
 
-def _page(request: HttpRequest, row: Request, run: Run) -> RunPage:
-    latest = row.runs.order_by("-number").values_list("number", flat=True).first()
-    return run_pages.run_page(row, run, list(run.steps.all()), user_of(request), latest=run.number == latest)
+def _context(request: HttpRequest, row: Request, run: Run) -> dict[str, Any]:
+    """The page, and the operators' acts beside the newest run of the current revision."""
+    user, current = user_of(request), row.latest_run()
+    latest = current is not None and current.pk == run.pk
+    page = run_pages.run_page(row, run, list(run.steps.all()), user, latest=latest)
+    return {"page": page, "acts": act_pages.offered(row, current, user) if latest else ()}

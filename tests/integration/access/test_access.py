@@ -35,6 +35,9 @@ TABLE: dict[str, tuple[str, str, int, int, int, str]] = {
     "request_status": ("request", "get", SIGN_IN, 403, 200, "requester"),
     "run_detail": ("run", "get", SIGN_IN, 403, 404, "requester"),
     "run_progress": ("run", "get", SIGN_IN, 404, 404, "requester"),
+    "request_act": ("act", "get", SIGN_IN, 403, 200, "operator"),
+    "request_against_aws": ("request", "get", SIGN_IN, 403, 200, "operator"),
+    "request_resolve": ("request", "get", SIGN_IN, 405, 405, "operator"),
     "approval_queue": ("", "get", SIGN_IN, 403, 200, "approver"),
     "approval_review": ("request", "get", SIGN_IN, 403, 200, "approver"),
     "approval_decide": ("request", "get", SIGN_IN, 405, 405, "approver"),
@@ -50,6 +53,9 @@ TABLE: dict[str, tuple[str, str, int, int, int, str]] = {
     "export_detail": ("export", "get", SIGN_IN, 404, 200, "auditor"),
     "export_download": ("export", "get", SIGN_IN, 404, 404, "auditor"),
     "operations_health": ("", "get", SIGN_IN, 403, 200, "operator"),
+    "operations_jobs": ("", "get", SIGN_IN, 403, 200, "operator"),
+    "pause_everything": ("", "get", SIGN_IN, 403, 200, "operator"),
+    "pause_account": ("account", "get", SIGN_IN, 403, 200, "operator"),
     "preferences": ("", "get", SIGN_IN, 200, 200, "requester"),
     "theme": ("", "get", 405, 405, 405, "requester"),
     "help": ("", "get", SIGN_IN, 200, 200, "requester"),
@@ -71,6 +77,8 @@ def address(name: str, request: Request) -> str:
         "order": {"order_id": 4711},
         "event": {"event_id": 1},
         "export": {"job_id": 1},
+        "act": {"request_id": request.pk, "act": "retry"},
+        "account": {"number": "111122223333"},
     }[kind]
     return reverse(name, kwargs=arguments)
 
@@ -107,7 +115,11 @@ def test_lets_in_whom_the_table_says(name: str, people: dict[str, User], in_revi
     assert answers == [anonymous, outsider, insider]
 
 
-@pytest.mark.parametrize("name", ["approval_decide", "request_discard", "request_comment", "theme"])
+POSTED = ["approval_decide", "request_discard", "request_comment", "theme", "request_act", "request_against_aws"]
+POSTED += ["request_resolve", "pause_everything", "pause_account"]
+
+
+@pytest.mark.parametrize("name", POSTED)
 def test_a_post_needs_its_token(name: str, people: dict[str, User], in_review: Request) -> None:
     client = Client(enforce_csrf_checks=True)
     client.force_login(people["approver"], backend="django.contrib.auth.backends.ModelBackend")

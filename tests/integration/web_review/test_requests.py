@@ -64,7 +64,7 @@ ACTIONS = {
     },
     "approved": {"rosa": {"withdraw", "comment"}, "amara": {"take_back", "comment"}, "mei": {"comment"}},
     "going": {"rosa": {"comment"}, "amara": {"comment"}},
-    "blocked": {"rosa": {"comment"}, "amara": {"comment"}, "oskar": {"comment"}},
+    "blocked": {"rosa": {"ask_retry", "comment"}, "amara": {"comment"}, "oskar": {"comment"}},
     "applied": {"rosa": {"ask_removal", "comment"}, "amara": {"comment"}},
 }
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.urls import reverse
 
-from iamroles.models import Request, Run
+from iamroles.models import Proposal, Request, Run
 from iamroles.proposal import read
 from tests.integration.web_review import world
 from tests.integration.web_review.conftest import NewClient
@@ -101,12 +101,21 @@ class TestEnded:
         run = world.run_of(row, 1)
         live = read(run.proposal.canonical).target.as_mapping()
         live["role"]["description"] = "changed by hand"
-        world.stopped(run, "conflict", live=live, differences=["The description reads “changed by hand”."])
+        parts = [
+            {"part": "description", "base": None, "target": "CodeDeploy for Orders", "live": "changed by hand"}
+        ]
+        world.stopped(run, "conflict", live=live, differences=["The description was changed."], parts=parts)
         page = text_of(signed_in("rosa").get(address(run)))
         assert re.search(r"<del>[^<]*CodeDeploy for the Orders services", page)
         assert re.search(r"<ins>[^<]*changed by hand", page)
-        assert "As it was observed before the approval" in page
-        assert "The description reads “changed by hand”." in page
+        assert "All of it: as it was observed before the approval" in page
+        assert "The description was changed." in page
+        columns = re.findall(r"<span>([^<]+)</span></div><pre[^>]*><code>([^<]*)</code>", page)
+        assert columns[:3] == [
+            ("Observed before the approval", "not there"),
+            ("As approved", "CodeDeploy for Orders"),
+            ("Live in AWS", "changed by hand"),
+        ]
 
     @pytest.mark.parametrize(
         ("reason", "words"),
@@ -115,6 +124,32 @@ class TestEnded:
     def test_says_what_other_ends_mean(self, row: Request, signed_in: NewClient, reason: str, words: str) -> None:
         run = world.stopped(world.run_of(row, 1), reason)
         assert words in text_of(signed_in("rosa").get(address(run)))
+
+    def test_what_an_earlier_run_put_in_place_is_not_forgotten(self, row: Request, signed_in: NewClient) -> None:
+        world.stopped(world.run_of(row, 2), "blocked", code="AccessDenied")
+        second = world.run_of(row, 0)
+        world.stopped(second, "quarantined")
+        page = text_of(signed_in("oskar").get(address(second)))
+        assert "Quarantined: 2 of 4 steps in place" in page
+        assert "Quarantined, 2 of 4 steps in place" in page
+        assert states(page) == ["ok", "ok", "failed", "planned"]
+        assert page.count("Done, in an earlier run") == 2
+
+    def test_an_unknown_outcome_is_neither_in_place_nor_not_done(self, row: Request, signed_in: NewClient) -> None:
+        run = world.run_of(row, 1)
+        run.steps.filter(position=2).update(state="unknown", attempt=1, code="ReadTimeout")
+        page = text_of(signed_in("oskar").get(address(world.stopped(run, "conflict"))))
+        assert "Nobody knows whether this took effect" in page
+        assert states(page) == ["ok", "planned", "planned", "unknown"]
+
+    def test_an_invalid_run_does_not_read_the_text_that_is_not_to_be_trusted(
+        self, row: Request, signed_in: NewClient
+    ) -> None:
+        run = world.stopped(world.run_of(row, 0), "invalid")
+        Proposal.objects.update(canonical="{")
+        page = text_of(signed_in("oskar").get(address(run)))
+        assert "Nothing. No AWS call of this plan is known to have taken effect." in page
+        assert f'href="/requests/{row.reference}/operate/abandon/"' in page
 
     def test_an_earlier_run_keeps_its_own_word(self, row: Request, signed_in: NewClient) -> None:
         first = world.stopped(world.run_of(row, 1), "blocked", code="AccessDenied")

@@ -28,7 +28,7 @@ LIMITED = "arn:aws:iam::aws:policy/AWSCodeDeployRoleForECSLimited"
 
 @dataclass(frozen=True)
 class World:
-    """The rows; `people` by login: rosa and theo ask, amara approves, mei is security, idris audits, oskar operates."""
+    """The rows; `people` by login: rosa, theo ask, amara approves, mei is security, idris audits, oskar, ines operate."""
 
     prod: AwsAccount
     staging: AwsAccount
@@ -69,6 +69,7 @@ def build() -> World:
         ("mei", "Mei", "Tanaka", ("security",), ()),
         ("idris", "Idris", "Haddad", ("auditors",), ()),
         ("oskar", "Oskar", "Novak", ("operators",), ()),
+        ("ines", "Ines", "Duarte", ("operators",), ()),
         ("eve", "Eve", "Stone", (), ()),
     )
     people = {

@@ -1,0 +1,88 @@
+"""What the pages of operators' acts share: one POST of a reason, every refusal with what was typed kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+
+from iamroles.models import User
+from iamroles.transitions import WrongState
+from iamroles.web.caller import actor_of, signed_in_at, user_of
+from iamroles.web.once import once
+from iamroles.workflow.verbs import Invalid, NotAllowed, SignInTooOld
+
+_KEPT = "typed_act"
+_LONGEST = 2000  # of what is kept; the verb refuses longer reasons
+
+
+@dataclass(frozen=True)
+class Typed:
+    """What an operator typed, so that no refusal loses it."""
+
+    reason: str = ""
+    newer: str = ""
+
+
+def typed_on(request: HttpRequest, path: str) -> Typed:
+    """Returns what was kept for the page at `path` while the person signed in again."""
+    kept = request.session.get(_KEPT) or {}
+    if kept.get("path") != path:
+        return Typed()
+    return Typed(str(kept.get("reason", "")), str(kept.get("newer", "")))
+
+
+def act_once(
+    request: HttpRequest,
+    verb: Callable[..., Any],
+    arguments: Mapping[str, Any],
+    *,
+    done: str,
+    back: str,
+    again: Callable[[Typed, list[tuple[str, str]]], HttpResponse],
+    page: str = "",
+) -> HttpResponse:
+    """Calls the verb once and answers 303 to `back` with the message `done`; 403, 409, 422 or to signing in again.
+
+    `again` renders the page with what was typed and the problems; `page` is its address, if not the posted one.
+    """
+    user: User = user_of(request)
+    typed = Typed(request.POST.get("reason", "")[:_LONGEST], request.POST.get("newer", "").strip()[:20])
+    given = {**arguments, **({"newer": typed.newer} if typed.newer else {})}
+
+    def produce() -> str:
+        verb(
+            user=user,
+            reason=typed.reason,
+            signed_in_at=signed_in_at(request),
+            actor=actor_of(request),
+            at=datetime.now(UTC),
+            **given,
+        )
+        request.session.pop(_KEPT, None)
+        messages.success(request, done)
+        return back
+
+    try:
+        return once(request, user, produce, meanwhile=back)
+    except SignInTooOld:
+        return _sign_in_again(request, typed, page or request.path)
+    except NotAllowed as error:
+        return render(request, "403.html", {"reason": str(error), "back": back}, status=403)
+    except Invalid as error:
+        return again(typed, [(f"act-{error.field}" if error.field else "", str(error))])
+    except WrongState as error:
+        return render(request, "409.html", {"reason": str(error), "back": back}, status=409)
+
+
+def _sign_in_again(request: HttpRequest, typed: Typed, page: str) -> HttpResponse:
+    request.session[_KEPT] = {"path": page, "reason": typed.reason, "newer": typed.newer}
+    messages.info(request, "What you typed is kept. Confirm that it is you, then send it.")
+    return redirect(f"{reverse('account_reauthenticate')}?{urlencode({'next': page})}")
