@@ -11,7 +11,6 @@ import pytest
 from django.urls import reverse
 
 from iamroles.models import AuditEvent, AwsAccount, KillSwitch, Lease, ObservationOrder, Proposal, Request, Run
-from iamroles.pages.acts import ACTS
 from iamroles.pages.requests import request_page
 from iamroles.workflow import repair
 from tests.integration.web_review import world

@@ -101,9 +101,7 @@ class TestEnded:
         run = world.run_of(row, 1)
         live = read(run.proposal.canonical).target.as_mapping()
         live["role"]["description"] = "changed by hand"
-        parts = [
-            {"part": "description", "base": None, "target": "CodeDeploy for Orders", "live": "changed by hand"}
-        ]
+        parts = [{"part": "description", "base": None, "target": "CodeDeploy for Orders", "live": "changed by hand"}]
         world.stopped(run, "conflict", live=live, differences=["The description was changed."], parts=parts)
         page = text_of(signed_in("rosa").get(address(run)))
         assert re.search(r"<del>[^<]*CodeDeploy for the Orders services", page)

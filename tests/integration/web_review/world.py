@@ -28,7 +28,7 @@ LIMITED = "arn:aws:iam::aws:policy/AWSCodeDeployRoleForECSLimited"
 
 @dataclass(frozen=True)
 class World:
-    """The rows; `people` by login: rosa, theo ask, amara approves, mei is security, idris audits, oskar, ines operate."""
+    """`people` by login: rosa and theo ask, amara approves, mei is security, idris audits, oskar, ines operate."""
 
     prod: AwsAccount
     staging: AwsAccount
