@@ -1,6 +1,6 @@
 """The rows. Nothing here knows AWS, pages or verbs."""
 
-from iamroles.models.aws_accounts import AwsAccount, KillSwitch
+from iamroles.models.aws_accounts import AccountRule, AwsAccount, KillSwitch
 from iamroles.models.events import (
     AuditCheckpoint,
     AuditDisclosure,
@@ -19,6 +19,7 @@ from iamroles.models.runs import Lease, Resolution, Run, Step, Tally, tally
 
 __all__ = [
     "AccountLook",
+    "AccountRule",
     "AuditCheckpoint",
     "AuditDisclosure",
     "AuditEvent",

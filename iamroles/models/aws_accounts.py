@@ -1,4 +1,6 @@
-"""The registered AWS accounts: number, paths, boundary, owner. What AWS holds in them is never stored here."""
+"""The registered AWS accounts: number, paths, boundary, owner, standard and guardrails. What AWS holds in them is
+never stored here.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +12,9 @@ from django.core.validators import RegexValidator
 from django.db import models
 
 from iamroles.blueprints.facts import AccountFacts
+from iamroles.iam.documents import Document
+from iamroles.rules import account_rules
+from iamroles.rules.account_rules import AccountRules
 
 
 def new_external_id() -> str:
@@ -53,6 +58,37 @@ class AwsAccount(models.Model):
             policy_path=self.policy_path,
             boundary=self.boundary or None,
         )
+
+    def rules(self) -> AccountRules:
+        """Returns the standard and the guardrails as they are set today."""
+        latest = {row.kind: row for row in self.rule_versions.order_by("version")}
+        return AccountRules(**{kind: row.read() for kind, row in latest.items()})
+
+
+class AccountRule(models.Model):
+    """One version of one kind of documents set for an AWS account; the highest counts, none is ever changed.
+
+    `documents` is the text of `rules.account_rules`; an empty list takes the kind back.
+    """
+
+    account = models.ForeignKey(AwsAccount, on_delete=models.PROTECT, related_name="rule_versions")
+    kind = models.CharField(max_length=20)
+    version = models.PositiveIntegerField()
+    documents = models.TextField()
+    digest = models.CharField(max_length=64, blank=True, default="")
+    set_by = models.CharField(max_length=200)
+    at = models.DateTimeField()
+
+    class Meta:
+        ordering = ("kind", "version")
+        constraints = (
+            models.UniqueConstraint(fields=("account", "kind", "version"), name="one_row_per_account_rule_version"),
+            models.CheckConstraint(condition=models.Q(kind__in=sorted(account_rules.KINDS)), name="account_rule_kind"),
+        )
+
+    def read(self) -> tuple[Document, ...]:
+        """Returns the documents of this version."""
+        return account_rules.read(self.kind, self.documents)
 
 
 class KillSwitch(models.Model):

@@ -1,4 +1,5 @@
-"""`manage.py aws_accounts`: lists and adds the registered AWS accounts, prints the portal's role in one, and tests it.
+"""`manage.py aws_accounts`: lists and adds the registered AWS accounts, sets their standard and guardrails, prints
+the portal's role in one, and tests it.
 
 Testing only orders a look: a worker, which alone has AWS rights, answers.
 """
@@ -7,7 +8,9 @@ from __future__ import annotations
 
 import getpass
 import json
+import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -21,6 +24,7 @@ from iamroles.engine.connection import record_of
 from iamroles.iam import arns
 from iamroles.models import AwsAccount
 from iamroles.models.looks import CHECK
+from iamroles.rules import account_rules
 from iamroles.workflow import look, organisation
 from iamroles.workflow.verbs import Refused
 
@@ -51,10 +55,23 @@ class Command(BaseCommand):
         add.add_argument("--boundary", default="", help="ARN of the permissions boundary that every role must carry")
         add.add_argument("--production", action="store_true", help="counts as production whatever its environment says")
 
+        rules = verbs.add_parser("rules", help="print the standard and the guardrails of an AWS account")
+        rules.add_argument("number", help="12 digits")
+        rules.add_argument("--kind", choices=sorted(account_rules.KINDS), help="print the documents of this one")
+        rules.add_argument("--version", type=int, help="an older version of it; default: the one that counts")
+        rule = verbs.add_parser("rule", help="set the standard or a guardrail of an AWS account")
+        rule.add_argument("number", help="12 digits")
+        rule.add_argument("kind", choices=sorted(account_rules.KINDS))
+        rule.add_argument("file", help="JSON: one policy document, or a list; [] takes it back; - reads standard input")
+
     def handle(self, *_args: Any, verb: str, **options: Any) -> None:
         """Does what the subcommand says."""
         if verb == "list":
             self._list()
+        elif verb == "rules":
+            self._rules(options["number"], options["kind"], options["version"])
+        elif verb == "rule":
+            self._rule(options["number"], options["kind"], options["file"])
         elif verb == "template":
             self._template(options["number"], options["hub"])
         elif verb == "check":
@@ -70,6 +87,29 @@ class Command(BaseCommand):
                 f"owner {account.owner.name}  roles {account.role_path}  policies {account.policy_path}  "
                 f"boundary {account.boundary or 'none'}{paused}"
             )
+
+    def _rules(self, number: str, kind: str | None, version: int | None) -> None:
+        rows = _account(number).rule_versions.order_by("kind", "version")
+        if kind is None:
+            for row in rows:
+                content = row.digest or "taken back"
+                self.stdout.write(f"{row.kind}  version {row.version}  {row.at:%F}  {row.set_by}  {content}")
+            return
+        found = rows.filter(kind=kind, **({} if version is None else {"version": version})).last()
+        if found is None:
+            raise CommandError(f"Nothing is set: {kind}{'' if version is None else f', version {version}'}.")
+        shown = [document.as_mapping() for document in found.read()]
+        self.stdout.write(json.dumps(shown, indent=2, ensure_ascii=False))
+
+    def _rule(self, number: str, kind: str, file: str) -> None:
+        try:
+            text = sys.stdin.read() if file == "-" else Path(file).read_text()
+            row = organisation.set_account_rule(number=number, kind=kind, text=text, actor=_actor(), at=timezone.now())
+        except (OSError, UnicodeDecodeError) as error:
+            raise CommandError(f"{file} cannot be read: {error}") from error
+        except Refused as error:
+            raise CommandError(str(error)) from error
+        self.stdout.write(f"Set the {account_rules.WORDS[kind]} of {row.account.name}: version {row.version}.")
 
     def _template(self, number: str, hub: str) -> None:
         account = _account(number)
