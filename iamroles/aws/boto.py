@@ -29,7 +29,7 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 from botocore.session import Session, get_session
 
-from iamroles.aws.gateway import WRITES, Answer, AwsError, Holdings, RoleMaking, ServerClock
+from iamroles.aws.gateway import WRITES, Answer, AwsError, Holdings, ListedRole, RoleMaking, ServerClock
 from iamroles.blueprints.state import PolicyState, RoleState
 from iamroles.iam import arns, documents
 from iamroles.iam.documents import Document
@@ -184,6 +184,7 @@ class BotoGateway:
             attached=attached,
             inline=inline,
             role_id=found["RoleId"],
+            last_used=_day((found.get("RoleLastUsed") or {}).get("LastUsedDate")),
         )
 
     def policy(self, arn: str) -> PolicyState | None:
@@ -225,6 +226,18 @@ class BotoGateway:
             inline=found.inline,
             boundary=found.boundary,
         )
+
+    def roles(self) -> tuple[ListedRole, ...]:
+        """Returns every role of the AWS account; IAM gives at most 1,000 a page."""
+        listed = self._pages("ListRoles", "Roles", MaxItems=1000)
+        return tuple(ListedRole(one["Arn"], self._listed_trust(one)) for one in listed)
+
+    def _listed_trust(self, listed: dict[str, Any]) -> Document | None:
+        """Somebody else's unreadable trust policy is no reason to stop looking."""
+        try:
+            return self._document(listed["AssumeRolePolicyDocument"], "trust")
+        except AwsError:
+            return None
 
     def making(self, arn: str) -> RoleMaking | None:
         """Returns creation time and tags of a role or a customer managed policy, or None."""
@@ -397,6 +410,10 @@ def _policy_state(found: dict[str, Any], versions: Mapping[str, Document], users
         versions={version: documents.digest(document) for version, document in versions.items()},
         users=users,
     )
+
+
+def _day(at: datetime | None) -> str | None:
+    return f"{at:%Y-%m-%d}" if at else None
 
 
 def _tags(found: dict[str, Any]) -> dict[str, str]:

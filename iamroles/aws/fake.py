@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from iamroles.aws.gateway import WRITES, Answer, AwsError, Holdings, RoleMaking, ServerClock
+from iamroles.aws.gateway import WRITES, Answer, AwsError, Holdings, ListedRole, RoleMaking, ServerClock
 from iamroles.aws.sessions import Portal, Writing, fitting
 from iamroles.blueprints.state import PolicyState, RoleState
 from iamroles.iam import arns, documents
@@ -123,6 +123,10 @@ class FakeGateway:
         if found is None or found.arn != arn:
             return PassedRole(arn=arn, role_id=None, trust=None)
         return PassedRole(arn, found.role_id, found.trust, found.attached, found.inline, found.boundary)
+
+    def roles(self) -> tuple[ListedRole, ...]:
+        """Returns every role."""
+        return tuple(ListedRole(role.arn, role.trust) for _, role in sorted(self._account.roles.items()))
 
     def making(self, arn: str) -> RoleMaking | None:
         """Returns creation time and tags."""

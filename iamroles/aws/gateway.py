@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final, Literal, Protocol
 
 from iamroles.blueprints.state import PolicyState, RoleState
+from iamroles.iam.documents import Document
 from iamroles.proposal.calls import Call
 from iamroles.proposal.context import ManagedPolicyVersion, PassedRole
 
@@ -102,6 +103,14 @@ class RoleMaking:
 
 
 @dataclass(frozen=True)
+class ListedRole:
+    """One role of the account's listing; `trust` is None when it cannot be read."""
+
+    arn: str
+    trust: Document | None
+
+
+@dataclass(frozen=True)
 class ServerClock:
     """AWS's clock by the Date header of the last answer: `at` is AWS's time then, `local` the worker's own."""
 
@@ -139,6 +148,9 @@ class Gateway(Protocol):
 
     def passed_role(self, arn: str) -> PassedRole:
         """Returns a role that is to be passed; its `role_id` is None when AWS has no role of exactly this ARN."""
+
+    def roles(self) -> tuple[ListedRole, ...]:
+        """Returns every role of the AWS account with its trust, by one paged listing."""
 
     def making(self, arn: str) -> RoleMaking | None:
         """Returns when a role or customer managed policy was made, and its tags."""

@@ -16,7 +16,10 @@ from iamroles.iam.documents import Document
 
 @dataclass(frozen=True)
 class RoleState:
-    """One IAM role. `role_id` is None while it is only wanted. `inline` maps policy names to documents."""
+    """One IAM role. `role_id` is None while it is only wanted. `inline` maps policy names to documents.
+
+    `last_used` is the day (YYYY-MM-DD) that AWS reports; it is no part of the state: neither compared nor written.
+    """
 
     arn: str
     name: str
@@ -29,6 +32,7 @@ class RoleState:
     attached: frozenset[str] = frozenset()
     inline: Mapping[str, Document] = field(default_factory=dict)
     role_id: str | None = None
+    last_used: str | None = field(default=None, compare=False)
 
     def as_mapping(self) -> dict[str, Any]:
         """Returns the JSON-able form that digests are made of: documents as the text that is sent, sets sorted."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 import structlog
 
@@ -26,6 +25,7 @@ from iamroles.engine.tools import Tools
 from iamroles.engine.writing import NameTaken, Writing, call_of, with_nonce
 from iamroles.models import Step
 from iamroles.proposal.calls import Call
+from iamroles.proposal.context import Context
 from iamroles.proposal.plan import calls_between, same
 from iamroles.transitions import WrongState
 
@@ -86,7 +86,7 @@ class Applying:
         deaths = self.journal.run.detail.get("deaths", {})
         if self.journal.run.tries >= limits.tries or max(deaths.values(), default=0) >= limits.deaths:
             raise ends.quarantined(self.journal)
-        context = self.reading.ask(self._dependencies)
+        context = self.reading.ask(self._context)
         clock = self.reading.session().clock()
         if clock is None or abs(clock.skew_to(self.tools.now(), self.tools.local()).total_seconds()) > limits.skew:
             raise Waits("ClockSkew", timedelta(seconds=60))
@@ -99,20 +99,20 @@ class Applying:
         if changed:
             self._reopen(changed)
 
-    def _changed_dependencies(self, context: dict[str, Any]) -> list[Difference]:
+    def _changed_dependencies(self, context: Context) -> list[Difference]:
         """Believed only after three looks: one stale or lying answer voids nobody's approval."""
-        wanted = self.proved.stored.body["dependencies"]
-        changed = explain.changed_dependencies(wanted, context)
+        stored = self.proved.stored
+        changed = explain.changed_dependencies(stored, context)
         for look in (1, 2):
             if not changed:
                 break
             self.tools.pause(self.tools.limits.verify_pause * look)
-            changed = explain.changed_dependencies(wanted, self.reading.ask(self._dependencies))
+            changed = explain.changed_dependencies(stored, self.reading.ask(self._context))
         return changed
 
-    def _dependencies(self, gateway: Gateway) -> dict[str, Any]:
+    def _context(self, gateway: Gateway) -> Context:
         wanted = self.proved.stored.body["dependencies"]
-        return look_around(gateway, wanted["passed_roles"], wanted["managed_policies"]).dependencies()
+        return look_around(gateway, wanted["passed_roles"], wanted["managed_policies"])
 
     def _reopen(self, changed: list[Difference]) -> None:
         run = self.journal.run

@@ -63,7 +63,7 @@ def answer_order(*, order_id: int, tools: Tools) -> str:
 def _check(order: ObservationOrder, tools: Tools) -> dict[str, Any]:
     facts = facts_module.read(order.facts)
     gateway = tools.sessions.reading(tools.portal(order.account), f"CHECK-{order.pk}")
-    base, context = look_for(gateway, facts)
+    base, context = look_for(gateway, facts, tools.now())
     at = tools.now()
     envelope = Envelope(
         request=f"CHECK-{order.pk}",

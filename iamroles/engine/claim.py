@@ -11,6 +11,7 @@ import structlog
 from django.db import transaction
 
 from iamroles import audit
+from iamroles.aws.gateway import AwsError, WrongAccount
 from iamroles.engine import ends, journal, lease, observe, proof
 from iamroles.engine.explain import Difference
 from iamroles.engine.journal import Journal
@@ -22,6 +23,7 @@ from iamroles.proposal.propose import read
 from iamroles.rules import states
 from iamroles.transitions import WrongState, move_request, recall_runs, subject_of, void_decisions
 
+_WEIGHED_ANEW = frozenset({"standard_changed", "guardrail_changed"})
 _log = structlog.get_logger(__name__)
 
 
@@ -84,7 +86,7 @@ def _under_lease(request_id: int, held: Held, tools: Tools) -> tuple[Journal, Pr
         if run is not None and request.begun():
             _stop_begun(request, run, held, error.cause, tools)
         else:
-            reopen(request, error.cause, [], tools)
+            _reopen_for(request, error.cause, tools)
         raise NothingToDo("in_review") from error
     if not request.begun() and proved.expires_at <= tools.now():
         raise NothingToDo("expired")
@@ -108,6 +110,14 @@ def _stop_begun(request: Request, run: Run, held: Held, cause: str, tools: Tools
     _log.warning("approvals_changed_after_begin", request=request.reference, cause=cause)
     going = journal.resume(run, (), held, tools)
     ends.write(going, ends.conflict(read(run.proposal.canonical), [], None, cause))
+
+
+def _reopen_for(request: Request, cause: str, tools: Tools) -> None:
+    """What the findings were weighed against changed: they are made anew. Without AWS's answer the next claim does."""
+    try:
+        reopen(request, cause, [], tools, anew=cause in _WEIGHED_ANEW)
+    except (AwsError, WrongAccount) as error:
+        raise NothingToDo(error.code if isinstance(error, AwsError) else "WrongAccount") from error
 
 
 def reopen(request: Request, cause: str, differences: list[Difference], tools: Tools, *, anew: bool = False) -> None:

@@ -10,9 +10,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from iamroles import canonical
 from iamroles.blueprints.state import RoleState, State
 from iamroles.iam import documents
+from iamroles.proposal import gains
 from iamroles.proposal.calls import Call
+from iamroles.proposal.context import Context
 from iamroles.proposal.propose import Stored
 
 _DOCUMENTS = ("AssumeRolePolicyDocument", "PolicyDocument")
@@ -134,23 +137,30 @@ def foreign_users(observed: State, stored: Stored) -> list[Difference]:
     return found
 
 
-def changed_dependencies(
-    before: Mapping[str, Mapping[str, Any]], after: Mapping[str, Mapping[str, Any]]
-) -> list[Difference]:
-    """Returns the dependencies of the stored proposal that read otherwise now. The same document under a new version
-    number changes nothing.
+def changed_dependencies(stored: Stored, context: Context) -> list[Difference]:
+    """Returns the dependencies of the stored proposal that read otherwise now, unless rights are proved to have only
+    gone. The same document under a new version number changes nothing.
     """
+    after = context.dependencies()
     found = []
-    for kind, wanted in sorted(before.items()):
+    for kind, wanted in sorted(stored.body["dependencies"].items()):
         for arn, value in sorted(wanted.items()):
             now = after.get(kind, {}).get(arn, {})
-            keys = ("document",) if kind == "managed_policies" else ("role_id", "trust")
-            found += [
-                Difference(f"{kind} {arn} {key}", value.get(key), value.get(key), now.get(key))
-                for key in keys
-                if value.get(key) != now.get(key)
-            ]
+            changed = [key for key in value if key != "version" and value[key] != now.get(key)]
+            if changed and not _only_removed(arn, stored, context):
+                found += [_dependency(f"{kind} {arn} {key}", value[key], now.get(key)) for key in changed]
     return found
+
+
+def _only_removed(arn: str, stored: Stored, context: Context) -> bool:
+    before = stored.context()
+    return before is not None and gains.only_removed(arn, stored.target, before, context)
+
+
+def _dependency(part: str, before: Any, now: Any) -> Difference:
+    """Several documents are named by one digest."""
+    old, new = (canonical.digest(one) if isinstance(one, dict) else one for one in (before, now))
+    return Difference(part, old, old, new)
 
 
 def _meaning(call: Call) -> dict[str, Any]:

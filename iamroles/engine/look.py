@@ -5,14 +5,19 @@ The same two functions serve observing, the claim, and every look between two ca
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from datetime import date, datetime, timedelta
 
 from iamroles.aws.gateway import AwsError, Gateway
 from iamroles.blueprints.desired import build_desired
-from iamroles.blueprints.facts import Facts
-from iamroles.blueprints.state import State
-from iamroles.proposal.context import Context
+from iamroles.blueprints.facts import Facts, RoleFacts
+from iamroles.blueprints.state import RoleState, State
+from iamroles.iam import trust
+from iamroles.proposal.context import Context, ManagedPolicyVersion
 from iamroles.proposal.propose import resources
+
+RECENT = timedelta(days=90)  # a role that was used since is in use (TR09)
 
 
 def look_at(gateway: Gateway, role_arn: str, policy_arns: Iterable[str]) -> State:
@@ -27,18 +32,53 @@ def look_at(gateway: Gateway, role_arn: str, policy_arns: Iterable[str]) -> Stat
 
 
 def look_around(gateway: Gateway, passed: Iterable[str], managed: Iterable[str]) -> Context:
-    """Returns what is looked at but not changed. A managed policy that AWS does not have is left out."""
-    found = {arn: gateway.managed_policy(arn) for arn in sorted(managed)}
+    """Returns what is looked at but not changed. A managed policy that AWS does not have is left out.
+
+    Costs three calls for each passed role and one for each of its inline policies, and two for each managed policy,
+    however many roles hold it.
+    """
+    roles = {arn: gateway.passed_role(arn) for arn in sorted(passed)}
+    theirs = {arn for role in roles.values() for arn in (*role.attached, role.boundary) if arn}
+    own = set(managed)
+    found = {arn: _version(gateway, arn, theirs - own) for arn in sorted(own | theirs)}
+    seen = {arn: version for arn, version in found.items() if version is not None}
     return Context(
-        passed={arn: gateway.passed_role(arn) for arn in sorted(passed)},
-        managed={arn: version for arn, version in found.items() if version is not None},
+        passed=roles,
+        managed={arn: version for arn, version in seen.items() if arn in own},
+        policies={arn: version for arn, version in seen.items() if arn in theirs},
     )
 
 
-def look_for(gateway: Gateway, facts: Facts) -> tuple[State, Context]:
+def _version(gateway: Gateway, arn: str, optional: set[str]) -> ManagedPolicyVersion | None:
+    """A passed role's policy that cannot be read is a finding, not a reason to stop."""
+    try:
+        return gateway.managed_policy(arn)
+    except AwsError as error:
+        if arn in optional and error.code == "UnreadableDocument":
+            return None
+        raise
+
+
+def look_for(gateway: Gateway, facts: Facts, at: datetime) -> tuple[State, Context]:
     """Returns base and context for facts: what a proposal is made from. Raises AwsError."""
     role_arn, policy_arns, passed = resources(facts)
     base = look_at(gateway, role_arn, policy_arns)
     attached = base.role.attached if base.role else frozenset()
-    managed = (attached | build_desired(facts).attach) - set(policy_arns)
-    return base, look_around(gateway, passed, managed)
+    boundaries = {arn for arn in (base.role and base.role.boundary, facts.account.boundary) if arn}
+    managed = (attached | build_desired(facts).attach | boundaries) - set(policy_arns)
+    context = look_around(gateway, passed, managed)
+    fitting = tuple(_used_by_tasks(gateway)) if isinstance(facts, RoleFacts) else ()
+    return base, replace(context, fitting=fitting, last_used=_recently_used(base.role, at))
+
+
+def _used_by_tasks(gateway: Gateway) -> Iterator[str]:
+    """Yields the roles of the AWS account that ECS tasks may use; one whose trust cannot be read counts."""
+    for role in gateway.roles():
+        if role.trust is None or trust.lets_in(role.trust, trust.ECS_TASKS, role.arn.split(":")[4]):
+            yield role.arn
+
+
+def _recently_used(role: RoleState | None, at: datetime) -> str:
+    if role is None or role.last_used is None or at.date() - date.fromisoformat(role.last_used) > RECENT:
+        return ""
+    return role.last_used

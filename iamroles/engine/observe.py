@@ -17,6 +17,7 @@ from iamroles.blueprints import facts as facts_module
 from iamroles.blueprints.facts import Facts, RemovalFacts
 from iamroles.blueprints.state import State
 from iamroles.engine import finish
+from iamroles.engine.known import known_of
 from iamroles.engine.look import look_for
 from iamroles.engine.tools import Tools
 from iamroles.models import ManagedRole, Proposal, Request, Revision
@@ -82,7 +83,7 @@ def see(request: Request, revision: Revision, tools: Tools, *, number: int | Non
         raise ValueError(f"{request.reference} names no AWS account.")
     facts = facts_module.read(revision.facts)
     gateway = tools.sessions.reading(tools.portal(account), request.reference)
-    base, context = look_for(gateway, facts)
+    base, context = look_for(gateway, facts, tools.now())
     at = tools.now()
     expires_at = (at + timedelta(days=STARTING_RULES["life_days"])).replace(microsecond=0)
     envelope = Envelope(
@@ -93,6 +94,8 @@ def see(request: Request, revision: Revision, tools: Tools, *, number: int | Non
         expires_at=f"{expires_at:%Y-%m-%dT%H:%M:%SZ}",
         managed_here=_managed_here(request, facts, base),
         rules=STARTING_RULES,
+        account_rules=account.rules(),
+        known=known_of(account, base),
     )
     made = propose(facts=facts, base=base, context=context, envelope=envelope)
     return Seen(facts=facts, base=base, context=context, made=made, at=at, expires_at=expires_at)

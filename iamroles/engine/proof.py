@@ -11,9 +11,9 @@ from datetime import datetime
 from iamroles import audit, canonical, permissions, signing
 from iamroles.blueprints import build_desired
 from iamroles.blueprints import facts as facts_module
-from iamroles.models import Decision, Proposal, Request
+from iamroles.models import AwsAccount, Decision, Proposal, Request
 from iamroles.proposal.propose import Stored, digest_of, read
-from iamroles.rules import approval
+from iamroles.rules import approval, standard
 from iamroles.rules.approval import STARTING_RULES
 
 
@@ -99,12 +99,22 @@ def _require_signatures(proposal: Proposal, recomputed: str) -> list[Decision]:
     return approvals
 
 
+def _require_same_account_rules(account: AwsAccount, proposal: Proposal, stored: Stored) -> None:
+    """What the findings were weighed against: the AWS account's standard and guardrails."""
+    facts = facts_module.read(proposal.revision.facts)
+    today = standard.digests(facts.account, facts_module.service_of(facts), account.rules())
+    for kind, digest in stored.body.get("account_rules", today).items():
+        if today.get(kind) != digest:
+            raise NotEnough("standard_changed" if kind == "standard" else "guardrail_changed")
+
+
 def _require_quorum(request: Request, proposal: Proposal, stored: Stored) -> None:
     """What is needed follows from the digested text and today's rule, not from the columns beside it."""
     if stored.body["rules_digest"] != canonical.digest(STARTING_RULES):
         raise NotEnough("rule_changed")
     if request.account is None or stored.body["owner_group"] != request.account.owner.name:
         raise NotEnough("owner_changed")
+    _require_same_account_rules(request.account, proposal, stored)
     if not permissions.may_request(request.requester, request.team, request.account).allowed:
         raise NotEnough("requester_lost_rights")
     needed = approval.requirements_for(

@@ -6,17 +6,18 @@ guardrails is `rules.findings`. A question that ran out of budget counts as foun
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from iamroles.iam import documents
 from iamroles.iam.checks import escalation, form, needs, passrole, reach, trusting
 from iamroles.iam.checks.facts import Finding, LintFacts, Severity
-from iamroles.iam.checks.ground import Ground
+from iamroles.iam.checks.ground import Ground, action
 from iamroles.iam.documents import Document, DocumentError, Kind
 from iamroles.iam.emptiness import DEFAULT, Budget
 
-__all__ = ["Finding", "LintFacts", "Severity", "lint"]
+__all__ = ["Finding", "LintFacts", "Severity", "lint", "reaches", "together"]
 
 _CHECKS = (passrole.check, reach.check, trusting.check, escalation.check, needs.check, form.check)
 _MALFORMED = {"too_large": "VA12", "too_deep": "VA12"}
@@ -42,6 +43,26 @@ def lint(
     ground = Ground(document, account, facts or LintFacts(), budget)
     found = tuple(dict.fromkeys(finding for check in _CHECKS for finding in check(ground)))
     return (*found, *_beyond_the_standard(ground, found))
+
+
+def together(
+    several: Sequence[Document], account: str | None = None, facts: LintFacts | None = None, *, budget: Budget = DEFAULT
+) -> tuple[Finding, ...]:
+    """Returns PE01 to PE03 of what several documents allow together; their Denies count. No statement is named."""
+    if not several:
+        return ()
+    found = escalation.escalations(_union(several, account, facts, budget))
+    return tuple(replace(one, statement=None) for one in found)
+
+
+def reaches(several: Sequence[Document], name: str, account: str | None = None, *, budget: Budget = DEFAULT) -> bool:
+    """Returns True when several documents together allow an action on anything, or that could not be excluded."""
+    return bool(several) and bool(_union(several, account, None, budget).reach([action(name)]))
+
+
+def _union(several: Sequence[Document], account: str | None, facts: LintFacts | None, budget: Budget) -> Ground:
+    first, *rest = several
+    return Ground(first, account, replace(facts or LintFacts(), rest=tuple(rest)), budget).with_rest()
 
 
 def _beyond_the_standard(ground: Ground, found: tuple[Finding, ...]) -> Iterator[Finding]:

@@ -77,9 +77,19 @@ def lets_in(document: Document, service: str, account: str) -> bool:
     return any(evaluate([document], None, request).allowed for request in _source_calls(document, service, account))
 
 
-def passes_to(document: Document, service: str, account: str = "111122223333") -> bool:
-    """Returns True when a role with this trust policy can be handed to the service in its own AWS account."""
-    return lets_in(document, service, account)
+def others_than(document: Document, service: str) -> tuple[str, ...]:
+    """Returns the principals, other than one service, that some Allow of a trust policy names; sorted."""
+    return tuple(
+        sorted(
+            {
+                value
+                for statement in document.statements
+                if statement.effect == "Allow"
+                for kind, value in statement.principals
+                if (kind, value) != ("Service", service)
+            }
+        )
+    )
 
 
 def trust_state(live: Document, wanted: Document, service: str, account: str) -> TrustState:

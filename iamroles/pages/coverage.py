@@ -24,7 +24,9 @@ _PLACES = {
 
 @dataclass(frozen=True)
 class Line:
-    """One named thing and what makes it work. `command` is what somebody can run instead of asking for more."""
+    """One named thing and what makes it work. `command` is what somebody can run instead of asking for more; `says` is
+    what whoever can deploy may do through a role, where a worker has seen it lately.
+    """
 
     arn: str
     name: str
@@ -32,6 +34,7 @@ class Line:
     covered: bool
     sentence: str
     command: str = ""
+    says: tuple[str, ...] = ()
 
 
 def role_lines(facts: PassingFacts, attached: Sequence[Document], label: str) -> tuple[Line, ...]:

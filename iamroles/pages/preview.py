@@ -27,11 +27,14 @@ from iamroles.blueprints.desired import managed_policy
 from iamroles.blueprints.facts import Facts
 from iamroles.iam import arns, catalogue
 from iamroles.iam.documents import Document
-from iamroles.models import ManagedRole
+from iamroles.models import AwsAccount, ManagedRole, Proposal
 from iamroles.pages.coverage import Line, role_lines, use_lines
 from iamroles.proposal import lay_over, removal, wording
 from iamroles.rules import approval, checks, risk
+from iamroles.rules.account_rules import AccountRules
 from iamroles.rules.findings import Finding
+
+_LOOKS = 20  # how many of the newest looks at an AWS account the preview asks about passed roles
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,7 @@ class Preview:
     findings: tuple[Finding, ...]
     risk: str
     kind: str
+    own_standard: bool = False
     covered_already: tuple[str, ...] = ()
     terraform: str = ""
     uses: tuple[Line, ...] = ()
@@ -80,7 +84,7 @@ class Preview:
     @property
     def standard_name(self) -> str:
         """What those findings come with, in words."""
-        return wording.standard_name(self.kind)
+        return wording.standard_name(self.kind, own=self.own_standard)
 
     @property
     def scoped(self) -> bool:
@@ -123,17 +127,33 @@ def attached_documents(managed: ManagedRole | None, *, without: Container[str] =
     return (*own, *(known[arn] for arn in sorted(attached) if arn in known))
 
 
-def preview_of(facts: Facts, *, managed: ManagedRole | None = None) -> Preview:
-    """Returns the preview of facts without problems. `managed` is the inventory's role of that name, if any."""
+def preview_of(facts: Facts, *, managed: ManagedRole | None = None, account: AwsAccount | None = None) -> Preview:
+    """Returns the preview of facts without problems. `managed` is the inventory's role of that name, if any; `account`
+    the record with its standard and guardrails.
+    """
     desired = build_desired(facts)
-    if isinstance(facts, GrantFacts):
-        return _grant_preview(facts, desired, managed)
     if isinstance(facts, RemovalFacts):
         return _removal_preview(facts, desired, managed)
-    return _role_preview(facts, desired)
+    rules = account.rules() if account else AccountRules()
+    if isinstance(facts, GrantFacts):
+        made = _grant_preview(facts, desired, managed, rules)
+    else:
+        made = _role_preview(facts, desired, rules)
+    return replace(made, lines=_with_reach(made.lines, account)) if account and made.lines else made
 
 
-def _role_preview(facts: RoleFacts | InfrastructureFacts, desired: Desired) -> Preview:
+def _with_reach(lines: Sequence[Line], account: AwsAccount) -> tuple[Line, ...]:
+    """By the newest looks at the AWS account; what none of them saw is left to the worker."""
+    said: dict[str, tuple[str, ...]] = {}
+    rows = Proposal.objects.filter(revision__request__account=account).order_by("-pk")[:_LOOKS]
+    for text in rows.values_list("canonical", flat=True):
+        body: Any = canonical.loads(text)
+        for role in body.get("reach", ()):
+            said.setdefault(role["arn"], tuple(role["says"]))
+    return tuple(replace(line, says=said.get(line.arn, ())) for line in lines)
+
+
+def _role_preview(facts: RoleFacts | InfrastructureFacts, desired: Desired, rules: AccountRules) -> Preview:
     nothing = State(role_arn=desired.role_arn, role=None, policies=dict.fromkeys(desired.policies))
     target = lay_over.lay_over(nothing, desired)
     aws = managed_policy(facts)
@@ -147,6 +167,7 @@ def _role_preview(facts: RoleFacts | InfrastructureFacts, desired: Desired) -> P
         target=desired.role,
         attached=[checks.Attached(part.arn, part.label, part.document) for part in parts],
         passed=(),
+        around=checks.Around(looked=False, rules=rules),
     )
     return Preview(
         title=wording.short_title(facts),
@@ -160,6 +181,7 @@ def _role_preview(facts: RoleFacts | InfrastructureFacts, desired: Desired) -> P
         findings=found,
         risk=risk.risk_of(found, production=facts.account.production),
         kind=facts.kind,
+        own_standard=bool(rules.standard),
         terraform=terraform.render(target.state),
     )
 
@@ -172,7 +194,7 @@ def _role_lines(facts: RoleFacts | InfrastructureFacts, parts: Sequence[PolicyPa
     return role_lines(facts, given, facts.managed_policy.capitalize())
 
 
-def _grant_preview(facts: GrantFacts, desired: Desired, managed: ManagedRole | None) -> Preview:
+def _grant_preview(facts: GrantFacts, desired: Desired, managed: ManagedRole | None, rules: AccountRules) -> Preview:
     attached = attached_documents(managed)
     lines = role_lines(facts, attached, facts.role_name)
     listed = _listed([line.name for line in lines])
@@ -183,6 +205,7 @@ def _grant_preview(facts: GrantFacts, desired: Desired, managed: ManagedRole | N
         target=None,
         attached=[checks.Attached(part.arn, part.label, part.document) for part in own],
         passed=(),
+        around=checks.Around(looked=False, rules=rules),
     )
     return Preview(
         title=wording.short_title(facts),
@@ -199,6 +222,7 @@ def _grant_preview(facts: GrantFacts, desired: Desired, managed: ManagedRole | N
         findings=found,
         risk=risk.risk_of(found, production=facts.account.production),
         kind=facts.kind,
+        own_standard=bool(rules.standard),
         covered_already=tuple(line.name for line in lines) if all(line.covered for line in lines) else (),
     )
 

@@ -19,7 +19,9 @@ from iamroles.pages.sections import Passed, Section
 from iamroles.pages.status import Status
 from iamroles.proposal import read as read_proposal
 from iamroles.proposal.wording import standard_name
-from iamroles.rules import states
+from iamroles.rules import account_rules, states
+
+_GUARDRAILS = ((account_rules.GUARDRAIL, "rights"), (account_rules.TRUST_GUARDRAIL, "trust"))
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,14 @@ class ReviewPage:
     @property
     def standard_name(self) -> str:
         """What the folded findings come with, in words."""
-        return standard_name(self.request.kind)
+        return standard_name(self.request.kind, own=bool(self.proposal.body.get("own_standard")))
+
+    @property
+    def guardrail(self) -> str:
+        """What the request was held against, in words."""
+        rules = self.proposal.body.get("account_rules", {})
+        held = [words for kind, words in _GUARDRAILS if rules.get(kind)]
+        return f"kept for {' and '.join(held)}" if held else "none set: nothing is held against one"
 
     @property
     def approvable(self) -> bool:
@@ -144,6 +153,9 @@ def _place(place: str, sections: Sequence[Section]) -> tuple[str, str]:
             return anchor, exhibit.title
         if anchor == section.anchor:
             return anchor, section.title
+        role = next((one for one in section.passed if anchor == one.anchor), None)
+        if role is not None:
+            return anchor, role.name
         if anchor in section.anchors:
             return anchor, f"{section.title}, statement {anchor.rsplit('-', 1)[-1]}"
     return anchor, "The whole request"

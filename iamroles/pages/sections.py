@@ -51,11 +51,17 @@ class Property:
 
 @dataclass(frozen=True)
 class Passed:
-    """A role that the request passes, as it was observed."""
+    """A role that the request passes, as it was observed. `says` is what whoever can deploy may do through it."""
 
     name: str
     arn: str
     role_id: str | None
+    says: tuple[str, ...] = ()
+
+    @property
+    def anchor(self) -> str:
+        """The id of its row."""
+        return f"passed-{slug(self.name)}"
 
 
 @dataclass(frozen=True)
@@ -94,13 +100,16 @@ def anchor_for(place: str, sections: Sequence[Section]) -> str:
     known = {a for section in sections for a in (section.anchor, *section.anchors)}
     whole, _, statement = place.partition("#")
     section, _, name = whole.partition(":")
-    documents_named = [f"{prefix}-{slug(name)}" for prefix in ("grant", "policy", "inline")] if name else [section]
+    documents_named = (
+        [f"{prefix}-{slug(name)}" for prefix in ("grant", "policy", "inline", "passed")] if name else [section]
+    )
     wanted = [f"{document}-{slug(statement)}" for document in documents_named if statement]
     return next((anchor for anchor in (*wanted, *documents_named, section) if anchor in known), "findings")
 
 
 def _section(anchor: str, number: int, title: str, summary: str, exhibits: Sequence[Exhibit], **more: Any) -> Section:
     anchors = {e.anchor for e in exhibits} | {s.anchor for e in exhibits for s in e.words.sentences if s.anchor}
+    anchors |= {role.anchor for role in more.get("passed", ())}
     return Section(anchor, number, title, summary, tuple(exhibits), anchors=frozenset(anchors), **more)
 
 
@@ -248,8 +257,9 @@ def _own_policy(arn: str, policy: PolicyState, stored: Stored, what: str = "Poli
 
 def _grants(stored: Stored) -> Section | None:
     shown = [_own_policy(arn, policy, stored, "PassRole policy", "grant") for arn, policy in _own(stored, grants=True)]
+    says = {one["arn"]: tuple(one["says"]) for one in stored.body.get("reach", ())}
     passed = tuple(
-        Passed(arns.role_name_of(arn), arn, seen["role_id"])
+        Passed(arns.role_name_of(arn), arn, seen["role_id"], says.get(arn, ()))
         for arn, seen in sorted(stored.body["dependencies"]["passed_roles"].items())
     )
     if not shown and not passed:

@@ -11,32 +11,21 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from iamroles import canonical
-from iamroles.blueprints import grants
 from iamroles.blueprints.desired import Desired, build_desired
 from iamroles.blueprints.facts import Facts, RemovalFacts, passed_roles
 from iamroles.blueprints.state import State
-from iamroles.proposal import removal, wording
+from iamroles.proposal import removal, weigh, wording
 from iamroles.proposal.calls import Call
 from iamroles.proposal.context import Context
+from iamroles.proposal.context import read as read_context
+from iamroles.proposal.envelope import Envelope
 from iamroles.proposal.lay_over import Kept, Target, lay_over
 from iamroles.proposal.plan import calls_between
-from iamroles.rules import approval, checks, risk
+from iamroles.rules import approval, risk, standard
 from iamroles.rules.findings import Finding
 
+__all__ = ["Envelope", "Proposal", "Stored", "digest_of", "propose", "read", "resources"]
 SCHEMA = "roledesk-proposal/1"
-
-
-@dataclass(frozen=True)
-class Envelope:
-    """What the proposal is bound to besides documents. Times are `YYYY-MM-DDTHH:MM:SSZ`."""
-
-    request: str
-    revision: int
-    requester: str
-    owner_group: str
-    expires_at: str
-    managed_here: bool
-    rules: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -71,7 +60,7 @@ def propose(*, facts: Facts, base: State, context: Context, envelope: Envelope) 
         target = replace(target, clashes=(removal.not_ours(facts),))
     plan = calls_between(base, target.state) if not target.clashes else ()
     adopts = base.role is not None and not envelope.managed_here and not desired.removal
-    found = _findings(facts, desired, base, target, context)
+    found = weigh.findings(facts, desired, base, target, context, envelope)
     rated = risk.risk_of(found, production=facts.account.production)
     only_removes = removal.adds_nothing(plan, base, context)
     sentences = _sentences(facts, base, target)
@@ -80,6 +69,7 @@ def propose(*, facts: Facts, base: State, context: Context, envelope: Envelope) 
     )
     body = {
         **({"removes_only": True} if only_removes else {}),
+        **({"own_standard": True} if envelope.account_rules.standard else {}),
         "schema": SCHEMA,
         "request": envelope.request,
         "revision": envelope.revision,
@@ -97,6 +87,9 @@ def propose(*, facts: Facts, base: State, context: Context, envelope: Envelope) 
         "dependencies": context.dependencies(),
         "owner_group": envelope.owner_group,
         "rules_digest": canonical.digest(dict(envelope.rules)),
+        "account_rules": standard.digests(facts.account, desired.service, envelope.account_rules),
+        "documents": context.texts(),
+        "reach": weigh.blast_radius(facts, context),
         "risk": rated,
         "sentences": list(sentences),
         "findings": [finding.as_mapping() for finding in found],
@@ -127,49 +120,6 @@ def _sentences(facts: Facts, base: State, target: Target) -> tuple[str, ...]:
     return wording.change_sentences(facts, base, target)
 
 
-def _findings(facts: Facts, desired: Desired, base: State, target: Target, context: Context) -> tuple[Finding, ...]:
-    attached = _attached(target.state, base, context)
-    if isinstance(facts, RemovalFacts):
-        return removal.findings(facts, base, target, [policy.document for policy in attached])
-    return checks.check_proposal(
-        account=facts.account,
-        service=desired.service,
-        live=base.role,
-        target=target.state.role,
-        attached=attached,
-        passed=_passed(desired, facts, context),
-        clashes=target.clashes,
-        replaced=target.replaced,
-    )
-
-
-def _attached(target: State, base: State, context: Context) -> list[checks.Attached]:
-    """Every policy that the role will hold, with its place on the review page; other people's are marked kept."""
-    if target.role is None:
-        return []
-    before = base.role.attached if base.role else frozenset()
-    found = []
-    for arn in sorted(target.role.attached):
-        own = target.policies.get(arn)
-        document = own.document if own else context.managed[arn].document if arn in context.managed else None
-        if document is not None:
-            section = "in-aws" if arn in before and not own else "permissions"
-            if own and grants.granted_roles(own.document) is not None:
-                section = "grants"
-            found.append(checks.Attached(arn, f"{section}:{arn.rsplit('/', 1)[-1]}", document))
-    inline = sorted(target.role.inline.items())
-    return found + [checks.Attached(name, f"in-aws:{name}", document) for name, document in inline]
-
-
-def _passed(desired: Desired, facts: Facts, context: Context) -> list[checks.Passed]:
-    granted = {arn for policy in desired.policies.values() for arn in grants.granted_roles(policy.document) or ()}
-    found = []
-    for arn in passed_roles(facts):
-        seen = context.passed.get(arn)
-        found.append(checks.Passed(arn, seen.trust if seen else None, arn in granted))
-    return found
-
-
 @dataclass(frozen=True)
 class Stored:
     """A stored proposal read back from its text alone; what the worker applies."""
@@ -179,6 +129,12 @@ class Stored:
     target: State
     plan: tuple[Call, ...]
     kept: tuple[Kept, ...]
+
+    def context(self) -> Context | None:
+        """Returns the context as it was observed, or None for a proposal that holds no documents of it yet."""
+        if "documents" not in self.body:
+            return None
+        return read_context(self.body["dependencies"], self.body["documents"])
 
 
 def read(text: str) -> Stored:

@@ -31,8 +31,10 @@ def policy_label(arn: str) -> str:
     return _LABELS.get(name, name)
 
 
-def standard_name(kind: str) -> str:
-    """Returns what the folded findings of a request of this kind come with."""
+def standard_name(kind: str, *, own: bool = False) -> str:
+    """Returns what the folded findings of a request of this kind come with; `own`: a standard was set."""
+    if own:
+        return "the standard of this AWS account"
     return "the infrastructure role as AWS documents it" if kind == INFRASTRUCTURE else "AWS’s Limited policy"
 
 

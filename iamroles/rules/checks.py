@@ -1,89 +1,112 @@
 """Every finding of a proposal: what each document gives, and what only the portal can know about the live state.
 
 Pure: base, target and context come in as values. `proposal` calls this once; risk and the review page follow from it.
+Which module finds what: `passed`, `guardrail`, `change`, `sharing`; the documents themselves are `iam.lint`'s matter.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 from iamroles.blueprints import uses
 from iamroles.blueprints.facts import AccountFacts
 from iamroles.blueprints.grants import ECS_TASKS
 from iamroles.blueprints.state import RoleState
-from iamroles.iam import arns, catalogue, lint, trust
+from iamroles.iam import catalogue, lint, trust
 from iamroles.iam.documents import Document
 from iamroles.iam.lint import LintFacts
+from iamroles.rules import change, guardrail, sharing
+from iamroles.rules import passed as passed_roles
 from iamroles.rules.findings import SEVERITIES, Finding
+from iamroles.rules.observed import Around, Attached, Passed
+from iamroles.rules.standard import standard_documents
 
-
-@dataclass(frozen=True)
-class Attached:
-    """One policy that the role will hold. `place` is its section and name on the review page."""
-
-    arn: str
-    place: str
-    document: Document
-
-
-@dataclass(frozen=True)
-class Passed:
-    """One role that is to be passed: its trust as observed, or None when AWS has no such role."""
-
-    arn: str
-    trust: Document | None
-    granted: bool
-
-
-def standard_documents(account: AccountFacts, service: str = trust.CODEDEPLOY) -> tuple[Document, ...]:
-    """Returns what a person accepted as normal in an AWS account for a role of this service: at first Limited with
-    the hardened trust, and the infrastructure role as AWS documents it.
-    """
-    if service == trust.ECS:
-        policy = catalogue.managed_policy(catalogue.ECS_INFRASTRUCTURE_LB, account.partition)
-        return policy.document, trust.infrastructure_trust()
-    limited = catalogue.managed_policy(catalogue.CODEDEPLOY_ECS_LIMITED, account.partition)
-    return limited.document, trust.codedeploy_trust(account.number)
+__all__ = ["Around", "Attached", "Passed", "check_proposal"]
+_HOLDS = "What the role holds"
 
 
 def check_proposal(
     *,
     account: AccountFacts,
     service: str = trust.CODEDEPLOY,
+    passed_to: str = ECS_TASKS,
     live: RoleState | None,
     target: RoleState | None,
     attached: Sequence[Attached],
     passed: Sequence[Passed],
     clashes: Sequence[str] = (),
     replaced: Sequence[str] = (),
+    around: Around | None = None,
 ) -> tuple[Finding, ...]:
-    """Returns the findings, worst first and in a fixed order."""
+    """Returns the findings, worst first and in a fixed order. `passed_to` is the service that gets the passed roles;
+    without `around` nobody has looked at AWS yet.
+    """
+    around = around or Around(looked=False)
+    standard = standard_documents(account, service, around.rules)
     found = [Finding("PL01", "forbidden", clash, "Change the request.", "in-aws", True) for clash in clashes]
-    standard = standard_documents(account, service)
     if target is not None:
-        found += _trust_findings(target.trust, account, service, standard)
+        found += _trust_findings(target.trust, account, service, standard, around)
         if "trust" in replaced and live is not None:
-            found += _replaced_trust(live, target)
-        if account.boundary and target.boundary != account.boundary:
-            message = f"{account.name} demands the permissions boundary {account.boundary}."
-            found.append(Finding("GR03", "forbidden", message, "Attach it.", "settings"))
-    for policy in attached:
-        # What two policies give together is found from the side of the one that AWS does not manage.
-        by_aws = ":iam::aws:policy/" in policy.arn
-        rest = () if by_aws else tuple(other.document for other in attached if other is not policy)
-        found += _linted(policy.document, account.number, standard, policy.place, rest=rest)
+            found += change.check(account, live, target, attached, around)
+    found += guardrail.check(account, target, attached, around)
+    found += _documents(attached, passed, account, standard, around, passed_to)
     found += _scoped_findings(attached)
-    found += _passed_findings(passed, account)
+    found += passed_roles.check(passed, account, around, passed_to)
+    found += passed_roles.unasked(passed, attached, standard, around)
+    found += _sharing(target, attached, passed, account, standard, around, frozenset(one.message for one in found))
     return tuple(sorted(set(found), key=lambda f: (SEVERITIES.index(f.severity), f.standard, f.place, f.id, f.message)))
 
 
-def _principals(document: Document) -> frozenset[str]:
-    """Returns the principals of every Allow, as people write them."""
-    return frozenset(
-        name for statement in document.statements if statement.effect == "Allow" for _, name in statement.principals
-    )
+def _documents(
+    attached: Sequence[Attached],
+    passed: Sequence[Passed],
+    account: AccountFacts,
+    standard: tuple[Document, ...],
+    around: Around,
+    passed_to: str,
+) -> Iterator[Finding]:
+    """What two policies give together is found from the side of those that AWS does not manage, or of the last."""
+    own = [policy for policy in attached if ":iam::aws:policy/" not in policy.arn] or list(attached[-1:])
+    for policy in attached:
+        rest = tuple(other.document for other in attached if other is not policy) if policy in own else ()
+        named = tuple(passed) if policy is own[0] and passed_to == ECS_TASKS else ()
+        yield from _linted(
+            policy.document,
+            account.number,
+            standard,
+            policy.place,
+            rest=rest,
+            needs=around.needs,
+            execution_roles=tuple(role.arn for role in named if not role.task),
+            task_roles=tuple(role.arn for role in named if role.task),
+            passed_to=passed_to,
+        )
+
+
+def _sharing(
+    target: RoleState | None,
+    attached: Sequence[Attached],
+    passed: Sequence[Passed],
+    account: AccountFacts,
+    standard: tuple[Document, ...],
+    around: Around,
+    known: frozenset[str],
+) -> Iterator[Finding]:
+    held = tuple(policy.document for policy in attached)
+    if target is not None:
+        holders = around.deployers.get(target.arn, {})
+        yield from sharing.shared(target.arn, tuple(holders), "findings")
+        for team, documents in sorted(holders.items()):
+            gained = sharing.borrowed(target.arn, held, documents, account.number, standard, known)
+            yield from sharing.borrows(target.arn, gained, team, "findings")
+    for role in passed:
+        if role.rights is None or not sharing.deploys_with(held, role.arn, account.number):
+            continue
+        place = passed_roles.place_of(role.arn)
+        yield from sharing.shared(role.arn, (*around.deployers.get(role.arn, {}), around.team), place)
+        gained = sharing.borrowed(role.arn, role.rights.policies, held, account.number, standard, known)
+        yield from sharing.borrows(role.arn, gained, "Whoever holds this policy", place)
 
 
 @lru_cache(maxsize=256)
@@ -93,7 +116,11 @@ def _lint(
     number: str,
     standard: tuple[Document, ...],
     rest: tuple[Document, ...],
+    needs: tuple[Document, ...],
+    execution_roles: tuple[str, ...],
+    task_roles: tuple[str, ...],
     principals: tuple[str, ...],
+    passed_to: str,
 ) -> tuple[lint.Finding, ...]:
     """Looks at a document once: the same few documents come with nearly every request.
 
@@ -102,8 +129,12 @@ def _lint(
     facts = LintFacts(
         standard=standard,
         rest=rest,
+        needs=needs,
+        policy_label=_HOLDS,
+        execution_roles=execution_roles,
+        task_roles=task_roles,
         expected_trust=principals,
-        expected_grants={} if document.kind == "trust" else {"*": ECS_TASKS},
+        expected_grants={} if document.kind == "trust" else {"*": passed_to},
     )
     return lint.lint(document, document.kind, number, facts)
 
@@ -115,9 +146,25 @@ def _linted(
     place: str,
     *,
     rest: tuple[Document, ...] = (),
+    needs: tuple[Document, ...] = (),
+    execution_roles: tuple[str, ...] = (),
+    task_roles: tuple[str, ...] = (),
     principals: tuple[str, ...] = (),
+    passed_to: str = ECS_TASKS,
 ) -> list[Finding]:
     """Returns what `iam.lint` finds in a document, with the statement in the place."""
+    found = _lint(
+        document,
+        document.given,
+        number,
+        standard,
+        rest,
+        needs,
+        execution_roles,
+        task_roles,
+        principals,
+        passed_to,
+    )
     return [
         Finding(
             f.id,
@@ -128,26 +175,18 @@ def _linted(
             f.will_not_work,
             f.standard,
         )
-        for f in _lint(document, document.given, number, standard, rest, principals)
+        for f in found
     ]
 
 
 def _trust_findings(
-    document: Document, account: AccountFacts, service: str, standard: tuple[Document, ...]
+    document: Document, account: AccountFacts, service: str, standard: tuple[Document, ...], around: Around
 ) -> list[Finding]:
-    found = _linted(document, account.number, standard, "trust", principals=(service,))
+    found = _linted(document, account.number, standard, "trust", needs=around.needs, principals=(service,))
     if not trust.lets_in(document, service, account.number):
         message = f"{catalogue.service_words(service)} could not use this role: the trust policy does not let it in."
         found.append(Finding("TR10", "high", message, "Use the trust policy that a new role gets.", "trust", True))
     return found
-
-
-def _replaced_trust(live: RoleState, target: RoleState) -> list[Finding]:
-    lost = sorted(_principals(live.trust) - _principals(target.trust))
-    if not lost:
-        return []
-    message = f"This stops {', '.join(lost)} from using this role."
-    return [Finding("TR09", "high", message, "Keep them, or use a new role.", "trust")]
 
 
 def _scoped_findings(attached: Sequence[Attached]) -> list[Finding]:
@@ -165,27 +204,4 @@ def _scoped_findings(attached: Sequence[Attached]) -> list[Finding]:
         if beside:
             message = f"{' and '.join(beside)} stays attached: beside it, Scoped narrows nothing."
             found.append(Finding("SC02", "note", message, "Take it off the role once a deployment worked.", "in-aws"))
-    return found
-
-
-def _passed_findings(passed: Iterable[Passed], account: AccountFacts) -> list[Finding]:
-    found = []
-    for role in passed:
-        name = arns.role_name_of(role.arn)
-        if role.trust is None:
-            found.append(
-                Finding(
-                    "PR15",
-                    "forbidden" if role.granted else "medium",
-                    f"{name} does not exist in {account.name}: a grant for it would wait for whoever makes it first."
-                    if role.granted
-                    else f"{name} does not exist in {account.name}: deployments with it will fail.",
-                    "Create the role first, then ask again.",
-                    "grants",
-                    True,
-                )
-            )
-        elif not trust.passes_to(role.trust, ECS_TASKS):
-            message = f"{name} does not trust ECS tasks ({ECS_TASKS}): deployments with it will fail."
-            found.append(Finding("PR08", "high", message, f"Let {ECS_TASKS} assume it.", "grants", True))
     return found

@@ -148,7 +148,10 @@ def preview_context(form: RequestForm, tab: Tab, at: datetime) -> dict[str, Any]
     preview = None
     if form.facts is not None:
         try:
-            preview = preview_pages.preview_of(form.facts, managed=known.managed if known else None)
+            chosen = form.choices.account(str(form.cleaned_data.get("account", "")))
+            preview = preview_pages.preview_of(
+                form.facts, managed=known.managed if known else None, account=chosen.row if chosen else None
+            )
         except (ArnError, DocumentError) as error:
             form.add_error(None, str(error))
     return {

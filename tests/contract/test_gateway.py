@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from iamroles.aws.boto import BotoGateway
-from iamroles.aws.gateway import AwsError, Gateway
+from iamroles.aws.gateway import AwsError, Gateway, ListedRole
 from iamroles.aws.sessions import Portal, Sessions
 from iamroles.blueprints.state import PolicyState, RoleState
 from iamroles.iam import documents
@@ -165,6 +165,10 @@ class TestReading:
         elsewhere = names.role.replace("/team/", "/")
         assert gateway.passed_role(elsewhere) == PassedRole(arn=elsewhere, role_id=None, trust=None)
         assert gateway.passed_role(names.role).trust == documents.parse(TRUST, kind="trust")
+
+    def test_lists_every_role_with_its_trust(self, gateway: Gateway, names: Names) -> None:
+        gateway.send(names.create_role())
+        assert ListedRole(names.role, documents.parse(TRUST, kind="trust")) in gateway.roles()
 
     def test_tells_when_something_was_made_and_its_tags(self, gateway: Gateway, names: Names) -> None:
         role = gateway.send(names.create_role())

@@ -107,11 +107,11 @@ def check(ground: Ground) -> Iterator[Finding]:
     """Yields PE01 to PE06 of the document, then PE04 for what only the union with the rest allows."""
     if ground.document.kind == "trust":
         return
-    alone = [*_escalations(ground)]
+    alone = [*escalations(ground)]
     yield from alone
     if ground.facts.rest:
         known = {(found.id, found.message) for found in alone}
-        for found in _escalations(ground.with_rest()):
+        for found in escalations(ground.with_rest()):
             if (found.id, found.message) not in known:
                 message = f"Together with what else the role holds: {found.message}"
                 yield replace(found, id="PE04", statement=None, message=message, fix="Split the duties.")
@@ -119,7 +119,8 @@ def check(ground: Ground) -> Iterator[Finding]:
     yield from _other_deployments(ground)
 
 
-def _escalations(ground: Ground) -> Iterator[Finding]:
+def escalations(ground: Ground) -> Iterator[Finding]:
+    """Yields PE01, PE02 and PE03 of what the ground's documents allow together."""
     yield from _self(ground)
     yield from _compute(ground)
     yield from _workloads(ground)

@@ -14,7 +14,7 @@ from iamroles.iam.checks.ground import Ground, action, resource
 from iamroles.iam.contain import contains
 from iamroles.iam.evaluate import Request, evaluate
 from iamroles.iam.phrases import listed, services, short_name
-from iamroles.iam.trust import ECS_TASKS, lets_in
+from iamroles.iam.trust import ECS_TASKS, lets_in, others_than
 
 _TAG = "s3:ExistingObjectTag/UseWithCodeDeploy"
 
@@ -99,15 +99,7 @@ def _passed(ground: Ground) -> Iterator[Finding]:
                 will_not_work=True,
             )
             continue
-        others = sorted(
-            {
-                value
-                for statement in trust.statements
-                if statement.effect == "Allow"
-                for kind, value in statement.principals
-                if (kind, value) != ("Service", service)
-            }
-        )
+        others = others_than(trust, service)
         if others:
             message = f"{name} may also be used by {listed(others)}."
             yield ground.finding("PR09", "medium", None, message, "Use a role for the tasks alone.")

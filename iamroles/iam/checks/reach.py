@@ -56,9 +56,8 @@ def _topics(ground: Ground, statement: Statement) -> Iterator[Finding]:
 
 def _listeners(ground: Ground, statement: Statement) -> Iterator[Finding]:
     name = ground.fresh("unmentioned")
-    arns = [
-        f"arn:*:elasticloadbalancing:*:{ground.account}:{kind}/app/{name}/*" for kind in ("listener", "listener-rule")
-    ]
+    start = f"arn:*:elasticloadbalancing:*:{ground.account}"
+    arns = [f"{start}:{kind}/{of}/{name}/*" for kind in ("listener", "listener-rule") for of in ("app", "net", "gwy")]
     reach = ground.reach([action("elasticloadbalancing:Modify*"), resource(*arns)], [statement])
     if reach:
         message = "Any load balancer listener of the AWS account can be changed."

@@ -170,12 +170,18 @@ def grown_base(facts: RoleFacts, before: RoleFacts) -> State:
 def context_for(facts: RoleFacts) -> Context:
     """Every passed role is there and trusts ECS tasks."""
     managed = [catalogue.managed_policy(name) for name in (catalogue.CODEDEPLOY_ECS, catalogue.CODEDEPLOY_ECS_LIMITED)]
+    versions = {m.arn: ManagedPolicyVersion(m.arn, m.version, m.document) for m in managed}
+    if facts.account.boundary:
+        limits = ["ecs:*", "elasticloadbalancing:*", "iam:PassRole"]
+        bound = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": limits, "Resource": "*"}]}
+        boundary = facts.account.boundary
+        versions[boundary] = ManagedPolicyVersion(boundary, "v1", documents.parse(bound))
     return Context(
         passed={
             arn: PassedRole(arn, f"AROAEXAMPLEPASSED{place:04d}", trust.ecs_tasks_trust())
             for place, arn in enumerate(facts_module.passed_roles(facts), start=1)
         },
-        managed={m.arn: ManagedPolicyVersion(m.arn, m.version, m.document) for m in managed},
+        managed=versions,
     )
 
 

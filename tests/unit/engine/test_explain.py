@@ -11,6 +11,8 @@ from iamroles.blueprints.state import PolicyState, RoleState, State
 from iamroles.engine import explain
 from iamroles.engine.explain import Difference
 from iamroles.iam import documents, trust
+from iamroles.iam.documents import Document
+from iamroles.proposal import Context, ManagedPolicyVersion, PassedRole
 from iamroles.proposal.calls import Call
 from iamroles.proposal.plan import calls_between
 from iamroles.proposal.propose import Stored
@@ -148,26 +150,47 @@ class TestForeignUsers:
         assert explain.foreign_users(live, plan) == []
 
 
+def version(document: Document, name: str = "v3") -> ManagedPolicyVersion:
+    return ManagedPolicyVersion(LIMITED, name, document)
+
+
 class TestDependencies:
-    BEFORE = {
-        "passed_roles": {PASSED: {"role_id": "AROA9", "trust": "t1"}},
-        "managed_policies": {LIMITED: {"version": "v3", "document": "d1"}},
-    }
+    TRUST = trust.ecs_tasks_trust()
+    BEFORE = Context(
+        passed={PASSED: PassedRole(PASSED, "AROA9", TRUST)}, managed={LIMITED: version(grant_document((PASSED,)))}
+    )
+
+    def changed(self, after: Context) -> list[Difference]:
+        body = {**BODY, "dependencies": self.BEFORE.dependencies(), "documents": self.BEFORE.texts()}
+        return explain.changed_dependencies(replace(stored(), body=body), after)
 
     def test_the_same_document_under_a_new_version_changes_nothing(self) -> None:
-        after = {**self.BEFORE, "managed_policies": {LIMITED: {"version": "v4", "document": "d1"}}}
-        assert explain.changed_dependencies(self.BEFORE, after) == []
+        after = replace(self.BEFORE, managed={LIMITED: version(grant_document((PASSED,)), "v4")})
+        assert self.changed(after) == []
 
     def test_another_document_trust_or_role_id_does(self) -> None:
-        after = {
-            "passed_roles": {PASSED: {"role_id": "AROA8", "trust": "t2"}},
-            "managed_policies": {LIMITED: {"version": "v4", "document": "d2"}},
-        }
-        assert explain.changed_dependencies(self.BEFORE, after) == [
-            Difference(f"managed_policies {LIMITED} document", "d1", "d1", "d2"),
+        more, other = grant_document((PASSED, ROLE)), trust.codedeploy_trust(NUMBER)
+        after = Context(passed={PASSED: PassedRole(PASSED, "AROA8", other)}, managed={LIMITED: version(more, "v4")})
+        digest = documents.digest
+        old, new = digest(grant_document((PASSED,))), digest(more)
+        assert self.changed(after) == [
+            Difference(f"managed_policies {LIMITED} document", old, old, new),
             Difference(f"passed_roles {PASSED} role_id", "AROA9", "AROA9", "AROA8"),
-            Difference(f"passed_roles {PASSED} trust", "t1", "t1", "t2"),
+            Difference(f"passed_roles {PASSED} trust", digest(self.TRUST), digest(self.TRUST), digest(other)),
         ]
+
+    def test_a_passed_role_that_gains_rights_does(self) -> None:
+        role = PassedRole(PASSED, "AROA9", self.TRUST, inline={"more": grant_document((ROLE,))})
+        assert [one.part for one in self.changed(replace(self.BEFORE, passed={PASSED: role}))] == [
+            f"passed_roles {PASSED} inline"
+        ]
+
+    def test_a_proposal_of_before_knows_no_policies_of_passed_roles(self) -> None:
+        role = PassedRole(PASSED, "AROA9", self.TRUST, inline={"more": grant_document((ROLE,))})
+        old = {"role_id": "AROA9", "trust": documents.digest(self.TRUST)}
+        body = {**BODY, "dependencies": {"passed_roles": {PASSED: old}}}
+        after = replace(self.BEFORE, passed={PASSED: role})
+        assert explain.changed_dependencies(replace(stored(), body=body), after) == []
 
 
 def test_documents_compare_by_meaning() -> None:

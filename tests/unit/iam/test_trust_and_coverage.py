@@ -44,7 +44,7 @@ class TestWritten:
             assert trust.lets_in(document, CODEDEPLOY, A)
             assert not trust.lets_in(document, "ecs-tasks.amazonaws.com", A)
         assert not trust.lets_in(trust.codedeploy_trust(A), CODEDEPLOY, "999922223333")
-        assert trust.passes_to(
+        assert trust.lets_in(
             trust.ecs_tasks_trust(A, source_arn=f"arn:aws:ecs:us-west-2:{A}:*"), "ecs-tasks.amazonaws.com", A
         )
 

@@ -8,7 +8,7 @@ import pytest
 
 from iamroles.blueprints import AccountFacts, RoleFacts, RoleState, State, build_desired
 from iamroles.blueprints.facts import default_policy_description, default_policy_name
-from iamroles.iam import catalogue, trust
+from iamroles.iam import catalogue, documents, trust
 from iamroles.proposal import Context, Envelope, ManagedPolicyVersion, PassedRole
 from iamroles.rules.approval import STARTING_RULES
 
@@ -79,3 +79,9 @@ def live(facts: RoleFacts, **changes: object) -> State:
     assert desired.role is not None
     role: RoleState = replace(desired.role, role_id="AROAEXAMPLE", **changes)  # type: ignore[arg-type]
     return State(facts.role_arn, role, dict.fromkeys(desired.policies))
+
+
+def unlimited(arn: str) -> ManagedPolicyVersion:
+    """A permissions boundary that limits nothing."""
+    statement = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    return ManagedPolicyVersion(arn, "v1", documents.parse({"Version": "2012-10-17", "Statement": [statement]}))

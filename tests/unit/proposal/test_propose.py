@@ -11,7 +11,7 @@ from iamroles.blueprints import AccountFacts, PolicyState, RoleFacts, State
 from iamroles.blueprints.grants import grant_document, granted_roles
 from iamroles.iam import documents, trust
 from iamroles.proposal import Context, Envelope, PassedRole, digest_of, propose, read
-from tests.unit.proposal.conftest import EXECUTION, NAME, ROLE_ARN, TASK, absent, as_asked, live
+from tests.unit.proposal.conftest import EXECUTION, NAME, ROLE_ARN, TASK, absent, as_asked, live, unlimited
 
 LIMITED = "arn:aws:iam::aws:policy/AWSCodeDeployRoleForECSLimited"
 FULL = "arn:aws:iam::aws:policy/AWSCodeDeployRoleForECS"
@@ -78,7 +78,8 @@ class TestMissingRole:
         boundary = "arn:aws:iam::111122223333:policy/boundary/B"
         account = AccountFacts("111122223333", "orders-prod", production=True, boundary=boundary)
         production = replace(facts, account=account)
-        proposal = propose(facts=production, base=absent(production), context=context, envelope=envelope)
+        seen = replace(context, managed={**context.managed, boundary: unlimited(boundary)})
+        proposal = propose(facts=production, base=absent(production), context=seen, envelope=envelope)
         assert proposal.risk == "low"
         assert proposal.plan[0].arguments["PermissionsBoundary"] == boundary
 

@@ -17,6 +17,7 @@ from iamroles.blueprints import AccountFacts, InfrastructureFacts, RoleFacts, Ro
 from iamroles.iam import catalogue, documents, trust
 from iamroles.iam.documents import Document
 from iamroles.proposal import Context, Envelope, ManagedPolicyVersion, PassedRole, Proposal, propose
+from tests.unit.proposal.conftest import unlimited
 
 REQUESTS = int(os.environ.get("ROLEDESK_STANDARD_REQUESTS", "40"))
 LONG = REQUESTS >= 500
@@ -36,10 +37,17 @@ def proposed(facts: RoleFacts | InfrastructureFacts, envelope: Envelope, **passe
     seen = {arn: PassedRole(arn, f"AROA{place}", trust.ecs_tasks_trust()) for place, arn in enumerate(named)}
     context = Context(
         passed={**seen, **passed},
-        managed={arn: ManagedPolicyVersion(arn, p.version, p.document) for arn, p in MANAGED.items()},
+        managed=managed_in(facts),
     )
     base = State(desired.role_arn, None, dict.fromkeys(desired.policies))
     return propose(facts=facts, base=base, context=context, envelope=envelope)
+
+
+def managed_in(facts: RoleFacts | InfrastructureFacts) -> dict[str, ManagedPolicyVersion]:
+    """What AWS publishes, and the boundary that the AWS account demands."""
+    found = {arn: ManagedPolicyVersion(arn, p.version, p.document) for arn, p in MANAGED.items()}
+    boundary = facts.account.boundary
+    return {**found, boundary: unlimited(boundary)} if boundary else found
 
 
 def role_arn(account: AccountFacts, name: str) -> str:
@@ -131,6 +139,6 @@ def statement(**parts: Any) -> Document:
 def test_a_wide_part_of_others_on_the_role_is_not_low(document: Document, envelope: Envelope) -> None:
     facts = next(f for f in map(standard, range(REQUESTS)) if isinstance(f, RoleFacts))
     role = live(facts, inline={"theirs": document})
-    context = Context(managed={arn: ManagedPolicyVersion(arn, p.version, p.document) for arn, p in MANAGED.items()})
+    context = Context(managed=managed_in(facts))
     base = State(facts.role_arn, role, dict.fromkeys(build_desired(facts).policies))
     assert propose(facts=facts, base=base, context=context, envelope=envelope).risk != "low"

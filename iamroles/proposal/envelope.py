@@ -1,0 +1,40 @@
+"""What a proposal is bound to besides facts, base and context: who asks, until when, and what it is weighed against."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from iamroles.iam.documents import Document
+from iamroles.rules.account_rules import AccountRules
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the portal itself knows. `approved` and `attached`: the documents of the role when it was last applied, and
+    the ARNs of what was attached then. `deployers`: the ARN of a CodeDeploy role to the teams that deploy through it,
+    each with its policies.
+    """
+
+    approved: tuple[Document, ...] = ()
+    attached: frozenset[str] = frozenset()
+    deployers: Mapping[str, Mapping[str, tuple[Document, ...]]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """What the proposal is bound to besides documents. Times are `YYYY-MM-DDTHH:MM:SSZ`.
+
+    `account_rules` are the AWS account's standard and guardrails as they are set, `known` what the portal knows itself.
+    """
+
+    request: str
+    revision: int
+    requester: str
+    owner_group: str
+    expires_at: str
+    managed_here: bool
+    rules: Mapping[str, Any]
+    account_rules: AccountRules = field(default_factory=AccountRules)
+    known: Known = field(default_factory=Known)
