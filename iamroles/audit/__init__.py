@@ -4,7 +4,17 @@ Verbs call `record` inside their transaction; pages call `find`, `get`, `neighbo
 hashed, sealed and verified is described in docs/audit-format.md.
 """
 
-from iamroles.audit.find import EventFilter, ended_approvals, events_matching, find, get, neighbours, seq_of, status
+from iamroles.audit.find import (
+    EventFilter,
+    ended_approvals,
+    events_matching,
+    find,
+    get,
+    neighbours,
+    places_of,
+    seq_of,
+    status,
+)
 from iamroles.audit.lag import lateness
 from iamroles.audit.prove import NotSealed, prove
 from iamroles.audit.record import record
@@ -23,6 +33,7 @@ __all__ = [
     "get",
     "lateness",
     "neighbours",
+    "places_of",
     "prove",
     "record",
     "seq_of",

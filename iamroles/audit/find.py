@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
@@ -16,7 +16,7 @@ from django.db.models import Q, QuerySet
 
 from iamroles.audit.events import EVENTS, OUTCOMES
 from iamroles.audit.tabs import TABS
-from iamroles.models import AuditCheckpoint, AuditEvent, AuditPending, AuditReceipt
+from iamroles.models import AuditCheckpoint, AuditEvent, AuditLeaf, AuditPending, AuditReceipt
 
 _ACCOUNT: Final = re.compile(r"[0-9]{12}")
 _REQUEST: Final = re.compile(r"REQ-[0-9]{6,}", re.IGNORECASE)
@@ -192,6 +192,11 @@ def seq_of(event: AuditEvent) -> int | None:
     """Returns the place of the event in the sealed trail, from 0, or None while it waits."""
     leaf = AuditEvent.objects.filter(pk=event.pk).values_list("sealed__seq", flat=True).first()
     return int(leaf) if leaf is not None else None
+
+
+def places_of(ids: Sequence[int]) -> dict[int, int]:
+    """Returns the place in the sealed trail of those of these events that are sealed."""
+    return dict(AuditLeaf.objects.filter(event_id__in=ids).values_list("event_id", "seq"))
 
 
 def neighbours(event: AuditEvent) -> tuple[AuditEvent | None, AuditEvent | None]:

@@ -29,7 +29,7 @@ def finish(journal: Journal, proved: Proved, observed: State) -> None:
     data: dict[str, object] = {
         "run": number_of(journal.run),
         "target_digest": canonical.digest(target.as_mapping()),
-        "read_digest": canonical.digest(observed.as_mapping()),
+        "read_digest": canonical.digest(_as_approved(observed, target).as_mapping()),
     }
     with transaction.atomic():
         lease.require_ours(journal.held)
@@ -46,6 +46,24 @@ def finish(journal: Journal, proved: Proved, observed: State) -> None:
         )
         remember(request, proved.stored, observed, journal.tools)
         lease.release(journal.held)
+
+
+def _as_approved(observed: State, target: State) -> State:
+    """Returns what AWS read without what it assigns itself (RoleId, versions, who uses a policy), as the target has it.
+
+    An equal digest then says that everything which was approved reads back the same.
+    """
+    role = observed.role
+    if role is not None and target.role is not None:
+        role = replace(role, role_id=target.role.role_id)
+    policies = dict(observed.policies)
+    for arn, policy in policies.items():
+        wanted = target.policies.get(arn)
+        if policy is not None and wanted is not None:
+            policies[arn] = replace(
+                policy, default_version=wanted.default_version, versions=wanted.versions, users=wanted.users
+            )
+    return replace(observed, role=role, policies=policies)
 
 
 def forget(account: AwsAccount | None, base: State, reference: str, tools: Tools) -> None:

@@ -91,6 +91,13 @@ def run_page(request: Request, run: Run, steps: Sequence[Step], user: User, *, l
     )
 
 
+def steps_of(request: Request, run: Run) -> tuple[tuple[StepView, ...], str]:
+    """Returns a run's steps in words, and its head sentence, from loaded rows."""
+    run.request = request
+    views = tuple(view_of(step, run) for step in run.steps.all())
+    return views, _head(run, views, sum(view.state == "ok" for view in views))[0]
+
+
 def _run_status(run: Run) -> Status:
     """An older run keeps the word that it ended with."""
     return status.status_of(Request(state=states.APPROVED), run)

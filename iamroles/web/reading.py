@@ -11,12 +11,14 @@ from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from iamroles import audit, permissions
+from iamroles import audit, canonical, permissions
 from iamroles.models import Request
 from iamroles.permissions import Allowance
 from iamroles.rules import states
 from iamroles.transitions import subject_of
 from iamroles.web.caller import actor_of, user_of
+
+_VIEWED = "audit_viewed"
 
 
 def load_request(request_id: int) -> Request:
@@ -50,3 +52,15 @@ def refuse_look(http: HttpRequest, what: str, allowance: Allowance, row: Request
             data={"verb": what, "code": allowance.code},
         )
     return render(http, "403.html", {"reason": allowance.reason}, status=403)
+
+
+def record_view(http: HttpRequest, described: dict[str, str], subject: audit.Subject) -> None:
+    """Records that somebody reads the trail or evidence: once a session, filter and hour."""
+    now = datetime.now(UTC)
+    seen: dict[str, str] = http.session.get(_VIEWED, {})
+    what, hour = canonical.digest({**described, "subject": subject.id})[:16], f"{now:%Y-%m-%dT%H}"
+    if seen.get(what) == hour:
+        return
+    http.session[_VIEWED] = {**{key: at for key, at in seen.items() if at == hour}, what: hour}
+    with transaction.atomic():
+        audit.record("audit.viewed", actor=actor_of(http), subject=subject, at=now, data={"filter": described})

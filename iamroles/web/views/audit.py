@@ -6,13 +6,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
-from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from iamroles import audit, canonical, permissions
+from iamroles import audit, permissions
 from iamroles.audit import EventFilter, export
 from iamroles.audit.events import OUTCOMES
 from iamroles.audit.evidence.bundle import build_bundle, record_bundle
@@ -21,10 +20,8 @@ from iamroles.pages import audit as audit_pages
 from iamroles.pages import exports as export_pages
 from iamroles.permissions import Allowance
 from iamroles.web.caller import actor_of, user_of
-from iamroles.web.reading import refuse_look
+from iamroles.web.reading import record_view, refuse_look
 from iamroles.web.streaming import stream
-
-_VIEWED = "audit_viewed"
 
 
 @login_required
@@ -35,7 +32,7 @@ def audit_history(request: HttpRequest) -> HttpResponseBase:
     wanted = request.GET.get("format", "")
     if wanted and not bad:
         return _export(request, chosen, wanted)
-    _record_view(request, chosen)
+    record_view(request, chosen.describe(), audit.Subject("audit", "history", "audit history"))
     user = user_of(request)
     page = audit_pages.history_page(user, chosen, _number(request, "before"), _number(request, "after"))
     context: dict[str, Any] = {
@@ -95,24 +92,6 @@ def _export(request: HttpRequest, chosen: EventFilter, wanted: str) -> HttpRespo
 def _number(request: HttpRequest, name: str) -> int | None:
     text = request.GET.get(name, "")
     return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
-
-
-def _record_view(request: HttpRequest, chosen: EventFilter) -> None:
-    """Reading the trail is an event: once a session, filter and hour."""
-    wanted = chosen.describe()
-    now = datetime.now(UTC)
-    seen = {"filter": canonical.digest(wanted)[:16], "hour": f"{now:%Y-%m-%dT%H}"}
-    if request.session.get(_VIEWED) == seen:
-        return
-    request.session[_VIEWED] = seen
-    with transaction.atomic():
-        audit.record(
-            "audit.viewed",
-            actor=actor_of(request),
-            subject=audit.Subject("audit", "history", "audit history"),
-            at=now,
-            data={"filter": wanted},
-        )
 
 
 @login_required

@@ -38,6 +38,8 @@ TABLE: dict[str, tuple[str, str, int, int, int, str]] = {
     "request_act": ("act", "get", SIGN_IN, 403, 200, "operator"),
     "request_against_aws": ("request", "get", SIGN_IN, 403, 200, "operator"),
     "request_resolve": ("request", "get", SIGN_IN, 405, 405, "operator"),
+    "request_evidence": ("request", "get", SIGN_IN, 403, 200, "requester"),
+    "request_evidence_json": ("request", "get", SIGN_IN, 403, 200, "auditor"),
     "approval_queue": ("", "get", SIGN_IN, 403, 200, "approver"),
     "approval_review": ("request", "get", SIGN_IN, 403, 200, "approver"),
     "approval_decide": ("request", "get", SIGN_IN, 405, 405, "approver"),
