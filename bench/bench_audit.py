@@ -120,7 +120,7 @@ def fill(count: int) -> None:
 
 def sealing_and_verifying(folder: Path) -> Iterator[Figure]:
     """All events sealed batch by batch, and verified, against one SHA-256 over their bytes."""
-    from iamroles.audit import checkpoint
+    from iamroles.audit import keys as audit_keys
     from iamroles.audit.publish import FilePublisher
     from iamroles.audit.reading import read_trail, snapshot
     from iamroles.audit.seal import Sealer
@@ -138,7 +138,7 @@ def sealing_and_verifying(folder: Path) -> Iterator[Figure]:
     baseline = Figure(f"SHA-256 of {EVENTS:,} events as read", (timed(hash_all),))
     yield baseline
     origin = "bench.example/audit/1"
-    key = checkpoint.ensure_key(folder / "audit.key", origin)
+    key = audit_keys.ensure(folder / "audit.key", origin)
     kept = FilePublisher(folder / "checkpoints")
     sealer = Sealer(origin=origin, keys=[key], vkeys=[key.verifier], publishers=[kept])
     now = datetime.now(UTC)
@@ -162,6 +162,7 @@ def sealing_and_verifying(folder: Path) -> Iterator[Figure]:
 def exporting(folder: Path) -> Iterator[Figure]:
     """Both formats, and an export verified, against reading the texts alone."""
     from iamroles.audit import EventFilter, checkpoint, export
+    from iamroles.audit import keys as audit_keys
     from iamroles.audit.export import files
     from iamroles.audit.verify_files import verify_export
     from iamroles.models import AuditEvent
@@ -177,7 +178,7 @@ def exporting(folder: Path) -> Iterator[Figure]:
         target = path if spelled == "jsonl" else folder / "events.csv"
         yield Figure(f"export as {spelled}", (timed(lambda c=lines, t=target: files.write_file(t, c)),), baseline)  # type: ignore[misc]
     origin = checkpoint.read(cut.note).origin
-    keys = [checkpoint.load_key(folder / "audit.key", origin).verifier]
+    keys = [audit_keys.load(folder / "audit.key", origin)[0].verifier]
 
     def verify() -> None:
         report = verify_export(files.read_lines(path), cut.note, keys=keys)

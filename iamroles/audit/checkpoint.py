@@ -1,6 +1,7 @@
 """Checkpoints: size and root of the trail as a C2SP signed note with Ed25519 signatures.
 
-Writing and reading of notes, verifier keys and key files. Whether a root is *right* is decided by `seal` and `verify`.
+Writing and reading of notes and verifier keys; files of keys are in `keys`. Whether a root is *right* is decided by
+`seal` and `verify`.
 """
 
 from __future__ import annotations
@@ -8,22 +9,15 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from datetime import datetime
 from typing import Final
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-    load_pem_private_key,
-)
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 _ED25519: Final = b"\x01"  # the signature type of the C2SP signed-note specification
 _DASH: Final = "\u2014 "
@@ -45,10 +39,11 @@ class BadKey(ValueError):
 
 @dataclass(frozen=True)
 class VerifierKey:
-    """A public key with the name it signs under."""
+    """A public key with the name it signs under; a revoked one counts for checkpoints up to `last_size` alone."""
 
     name: str
     public: bytes
+    last_size: int | None = None
 
     @property
     def key_id(self) -> bytes:
@@ -61,10 +56,15 @@ class VerifierKey:
 
 @dataclass(frozen=True)
 class SigningKey:
-    """A private key with the name it signs under: the origin of the trail."""
+    """A private key with the name it signs under, the origin of the trail, and until when, if it was rotated."""
 
     name: str
     private: Ed25519PrivateKey
+    until: datetime | None = None
+
+    def signs_at(self, at: datetime) -> bool:
+        """Returns False once the time is over that an older key signs beside the one that followed it."""
+        return self.until is None or at < self.until
 
     @property
     def verifier(self) -> VerifierKey:
@@ -133,6 +133,8 @@ def verify(note: str, keys: Iterable[VerifierKey], *, origin: str | None = None)
         key = known.get((name, key_id))
         if key is None or name != checkpoint.origin:
             continue
+        if key.last_size is not None and checkpoint.size > key.last_size:
+            continue
         try:
             Ed25519PublicKey.from_public_bytes(key.public).verify(signature, text.encode())
         except InvalidSignature:
@@ -156,40 +158,6 @@ def read_vkey(text: str) -> VerifierKey:
     key = VerifierKey(name, decoded[1:])
     if key.key_id.hex() != key_id:
         raise BadKey("the key id does not fit the verifier key")
-    return key
-
-
-def read_vkeys(text: str) -> list[VerifierKey]:
-    """Returns the keys of a text with one vkey a line; empty lines and lines from # are skipped. Raises BadKey."""
-    lines = (line.strip() for line in text.splitlines())
-    return [read_vkey(line) for line in lines if line and not line.startswith("#")]
-
-
-def load_key(path: Path, origin: str) -> SigningKey:
-    """Returns the private key of a PEM file. Raises BadKey when it cannot be read or is no Ed25519 key."""
-    try:
-        private = load_pem_private_key(path.read_bytes(), password=None)
-    except OSError as error:
-        raise BadKey(f"the audit key {path} cannot be read: {error.strerror}") from error
-    except (ValueError, TypeError) as error:
-        raise BadKey(f"the audit key {path} is no PEM private key without password") from error
-    if not isinstance(private, Ed25519PrivateKey):
-        raise BadKey(f"the audit key {path} is no Ed25519 key")
-    return SigningKey(origin, private)
-
-
-def ensure_key(path: Path, origin: str) -> SigningKey:
-    """Returns the key of the file, which it makes (mode 0600, with its .vkeys beside it) when there is none."""
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(pem)
-    key = load_key(path, origin)
-    vkeys = path.with_suffix(".vkeys")
-    if not vkeys.exists():
-        vkeys.write_text(f"{key.verifier}\n", encoding="ascii")
     return key
 
 

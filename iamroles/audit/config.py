@@ -7,7 +7,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from iamroles.audit import checkpoint
+from iamroles.audit import keys
 from iamroles.audit.checkpoint import BadKey, SigningKey, VerifierKey
 from iamroles.audit.publish import FilePublisher, Publisher, StdoutPublisher
 from iamroles.audit.seal import Sealer
@@ -18,21 +18,40 @@ def origin() -> str:
     return str(settings.ROLEDESK_AUDIT_ORIGIN)
 
 
-def signing_key() -> SigningKey:
-    """Returns the private key of this process. Raises BadKey when it has none."""
+def key_file() -> Path:
+    """Returns the file of private keys of this process. Raises BadKey when it has none."""
     path = settings.ROLEDESK_AUDIT_KEY_FILE
     if not path:
         raise BadKey("this process holds no audit key (ROLEDESK_AUDIT_KEY_FILE is not set)")
-    return checkpoint.load_key(Path(path), origin())
+    return Path(path)
+
+
+def vkeys_file() -> Path:
+    """Returns the file of verifier keys. Raises BadKey when none is set."""
+    path = settings.ROLEDESK_AUDIT_VKEYS_FILE
+    if not path:
+        raise BadKey("there is no file of verifier keys (ROLEDESK_AUDIT_VKEYS_FILE is not set)")
+    return Path(path)
+
+
+def signing_keys() -> list[SigningKey]:
+    """Returns the private keys of this process, newest first. Raises BadKey when it has none."""
+    return keys.load(key_file(), origin())
+
+
+def key_marks() -> tuple[float, ...]:
+    """Returns when the key files were written: a sealer made before must be made anew."""
+    paths = (settings.ROLEDESK_AUDIT_KEY_FILE, settings.ROLEDESK_AUDIT_VKEYS_FILE)
+    return tuple(Path(path).stat().st_mtime for path in paths if path and Path(path).exists())
 
 
 def verifier_keys() -> list[VerifierKey]:
     """Returns the keys of the vkeys file, or else our own. Raises BadKey when there is neither."""
     path = settings.ROLEDESK_AUDIT_VKEYS_FILE
     if not path:
-        return [signing_key().verifier]
+        return [key.verifier for key in signing_keys()]
     try:
-        return checkpoint.read_vkeys(Path(path).read_text(encoding="utf-8"))
+        return keys.read_vkeys(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise BadKey(f"the verifier keys {path} cannot be read: {error.strerror}") from error
 
@@ -45,7 +64,7 @@ def file_publisher() -> FilePublisher | None:
 
 def sealer(*, stdout: bool = False) -> Sealer:
     """Returns the sealer of this process; with `stdout` it also prints each note. Raises BadKey without a key."""
-    key = signing_key()
+    found = signing_keys()
     publishers: list[Publisher] = []
     if stdout:
         publishers.append(StdoutPublisher())
@@ -53,8 +72,8 @@ def sealer(*, stdout: bool = False) -> Sealer:
     if kept is not None:
         publishers.append(kept)
     known = verifier_keys()
-    if key.verifier not in known:
+    if any(key.verifier not in known for key in found):
         raise BadKey("the audit key is none of the verifier keys (ROLEDESK_AUDIT_VKEYS_FILE)")
     using = "sealer" if "sealer" in settings.DATABASES else "default"
     lag = timedelta(seconds=settings.ROLEDESK_SEAL_LAG_SECONDS)
-    return Sealer(origin=origin(), keys=[key], vkeys=known, publishers=publishers, using=using, lag=lag)
+    return Sealer(origin=origin(), keys=found, vkeys=known, publishers=publishers, using=using, lag=lag)

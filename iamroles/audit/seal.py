@@ -7,7 +7,7 @@ what was published before. The sealer reads payloads and never trusts stored has
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -126,8 +126,10 @@ class Sealer:
             self.checked = True
 
     def _require_published(self, name: str, note: str) -> None:
+        # Also one that a revoked key signed after its time must fit: it is ours, though it proves nothing any more.
+        known = [replace(key, last_size=None) for key in self.vkeys]
         try:
-            said = checkpoint.verify(note, self.vkeys, origin=self.origin)
+            said = checkpoint.verify(note, known, origin=self.origin)
         except checkpoint.BadNote as error:
             raise Halted(f"the checkpoint kept by {name} is not ours: {error}") from error
         row = AuditCheckpoint.objects.using(self.using).filter(size=said.size).first()
@@ -167,7 +169,8 @@ class Sealer:
             removed, _ = AuditPending.objects.using(self.using).filter(event_id__in=ids).delete()
             if removed != len(ids):
                 raise Halted("waiting events were removed while they were being sealed")
-            note = checkpoint.sign(Checkpoint(self.origin, tree.size, tree.root()), self.keys)
+            signing = [key for key in self.keys if key.signs_at(at)]
+            note = checkpoint.sign(Checkpoint(self.origin, tree.size, tree.root()), signing)
             AuditCheckpoint.objects.using(self.using).create(
                 size=tree.size, root=tree.root(), frontier=tree.write(), note=note, signed_at=at
             )

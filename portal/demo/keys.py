@@ -1,6 +1,6 @@
 """The demo's keys, made at the first start: readable by their owner alone, never in the database, never overwritten.
 
-Which process gets which of them is decided in `processes`. The public halves are derived again at every start.
+Which process gets which of them is decided in `processes`. The approval key's public half is derived at every start.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ def create_keys(folder: Path) -> None:
     pem = approval.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     (folder / "approval.pub").write_bytes(pem)
     raw = audit.public_bytes(Encoding.Raw, PublicFormat.Raw)
-    (folder / "audit.vkeys").write_text(vkey(AUDIT_ORIGIN, raw) + "\n", encoding="ascii")
+    # Kept once it is there: after a rotation it holds the older verifier keys too.
+    _write_once(folder / "audit.vkeys", f"{vkey(AUDIT_ORIGIN, raw)}\n".encode)
 
 
 def vkey(name: str, public_key: bytes) -> str:

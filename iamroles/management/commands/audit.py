@@ -16,7 +16,8 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 
-from iamroles.audit import checkpoint, config, export, grants
+from iamroles.audit import checkpoint, config, export, grants, rotate
+from iamroles.audit import keys as audit_keys
 from iamroles.audit.checkpoint import BadKey, VerifierKey
 from iamroles.audit.evidence.bundle import build_bundle, record_bundle
 from iamroles.audit.export import files
@@ -49,6 +50,9 @@ class Command(BaseCommand):
         seal.add_argument("--output", type=Path, help="also write the checkpoint to this file")
         seal.add_argument("--vkey", action="store_true", help="print the verifier keys instead")
         _add_bundle(verbs.add_parser("bundle", help="make a zip of evidence that verifies without the portal"))
+        change = verbs.add_parser("rotate", help="change the audit key; the one before signs beside it for 30 days")
+        change.add_argument("--revoke", action="store_true", help="others may hold the key: it signs nothing any more")
+        change.add_argument("--last-size", type=int, help="with --revoke: the last checkpoint from before the theft")
         rights = verbs.add_parser("grants", help="print the SQL for the database roles of PostgreSQL")
         rights.add_argument("--run", action="store_true", help="run it, as the owner of the tables")
 
@@ -161,7 +165,8 @@ class Command(BaseCommand):
     def _checkpoint(self, *, output: Path | None, vkey: bool, **_: Any) -> int:
         try:
             if vkey:
-                self.stdout.write("\n".join(str(key) for key in config.verifier_keys()))
+                standing = [key for key in config.verifier_keys() if key.last_size is None]
+                self.stdout.write("\n".join(map(str, standing)))
                 return 0
             done = config.sealer().seal_all(at=datetime.now(UTC))
         except BadKey as error:
@@ -176,6 +181,24 @@ class Command(BaseCommand):
         self.stdout.write(done.note, ending="")
         if output:
             files.write_file(output, [done.note.encode()])
+        return 0
+
+    def _rotate(self, *, revoke: bool, last_size: int | None, **_: Any) -> int:
+        paths, at = (config.key_file, config.vkeys_file), datetime.now(UTC)
+        try:
+            path, vkeys = (find() for find in paths)
+            if revoke:
+                new = rotate.revoke(path, vkeys, last_size=last_size, actor=_actor(), at=at)
+            else:
+                new = rotate.rotate(path, vkeys, actor=_actor(), at=at)
+        except (BadKey, OSError) as error:
+            self.stderr.write(f"No key: {error}")
+            return CANNOT_TELL
+        except Halted as error:
+            self.stderr.write(f"Inconsistent, nothing was changed: {error}")
+            return TAMPERED
+        self.stdout.write(str(new))
+        self.stderr.write("Give this verifier key to the auditors by another channel than the checkpoints.")
         return 0
 
     def _grants(self, *, run: bool, **_: Any) -> int:
@@ -196,7 +219,7 @@ class Command(BaseCommand):
             self.stderr.write("The verifier key comes from the settings. An auditor brings it: --key VKEY|FILE.")
             return keys
         path = Path(given)
-        return checkpoint.read_vkeys(_text(path) if path.is_file() else given)
+        return audit_keys.read_vkeys(_text(path) if path.is_file() else given)
 
 
 _TRAIL = Subject("audit", "trail", "audit trail")

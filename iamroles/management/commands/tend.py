@@ -75,11 +75,13 @@ class Sealing:
     """The sealer, made at the first tick that can: a missing key is an error of this part alone."""
 
     sealer: Sealer | None = None
+    marks: tuple[float, ...] = ()
 
     def __call__(self) -> None:
-        """Seals what waits."""
-        if self.sealer is None:
-            self.sealer = audit_config.sealer()
+        """Seals what waits; keys that were rotated meanwhile are taken up."""
+        marks = audit_config.key_marks()
+        if self.sealer is None or marks != self.marks:
+            self.sealer, self.marks = audit_config.sealer(), marks
         self.sealer.seal(at=database_now())
 
 

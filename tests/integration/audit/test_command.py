@@ -18,6 +18,7 @@ from django.test import TestCase
 
 from iamroles import audit
 from iamroles.audit import checkpoint, guard
+from iamroles.audit import keys as audit_keys
 from iamroles.models import AuditEvent, AuditPending
 
 from .conftest import ORIGIN, record_one
@@ -33,7 +34,7 @@ def place(tmp_path: Path, settings: Any) -> Path:
     settings.ROLEDESK_AUDIT_VKEYS_FILE = str(tmp_path / "keys" / "audit.vkeys")
     settings.ROLEDESK_CHECKPOINT_DIR = str(tmp_path / "checkpoints")
     settings.ROLEDESK_SEAL_LAG_SECONDS = 10**9  # the events have a fixed time, the command has the real one
-    checkpoint.ensure_key(tmp_path / "keys" / "audit.key", ORIGIN)
+    audit_keys.ensure(tmp_path / "keys" / "audit.key", ORIGIN)
     return tmp_path
 
 
@@ -204,7 +205,7 @@ class TestExportAndVerifyIt:
         path = place / "events.jsonl"
         run("export", "--format", "jsonl", "--output", path)
         own = (place / "keys" / "audit.vkeys").read_text().strip()
-        other = str(checkpoint.ensure_key(tmp_path / "other" / "audit.key", ORIGIN).verifier)
+        other = str(audit_keys.ensure(tmp_path / "other" / "audit.key", ORIGIN).verifier)
         assert run("verify", "--export", path, "--key", own)[::2] == (0, "")
         assert run("verify", "--export", path, "--key", other)[0] == 2
 
@@ -227,7 +228,7 @@ class TestCheckpoint:
         seal()
         code, out, err = run("checkpoint", "--output", place / "mine.note")
         assert (code, err, (place / "mine.note").read_text(encoding="utf-8")) == (0, "", out)
-        keys = checkpoint.read_vkeys(run("checkpoint", "--vkey")[1])
+        keys = audit_keys.read_vkeys(run("checkpoint", "--vkey")[1])
         assert checkpoint.verify(out, keys, origin=ORIGIN).size == 5
 
     def test_signs_nothing_when_the_trail_is_inconsistent(self, place: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 
-from iamroles.audit import checkpoint
+from iamroles.audit import keys
 from iamroles.audit.checkpoint import SigningKey
 from iamroles.audit.evidence import verify as standalone
 from iamroles.audit.publish import FilePublisher
@@ -45,7 +45,7 @@ def key(tmp_path: Path, settings: Any) -> SigningKey:
     settings.ROLEDESK_AUDIT_KEY_FILE = str(tmp_path / "audit.key")
     settings.ROLEDESK_AUDIT_VKEYS_FILE = str(tmp_path / "audit.vkeys")
     settings.ROLEDESK_CHECKPOINT_DIR = str(tmp_path / "kept")
-    return checkpoint.ensure_key(tmp_path / "audit.key", ORIGIN)
+    return keys.ensure(tmp_path / "audit.key", ORIGIN)
 
 
 @pytest.fixture

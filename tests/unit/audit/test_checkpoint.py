@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from iamroles.audit import checkpoint
+from iamroles.audit import checkpoint, keys
 from iamroles.audit.checkpoint import BadKey, BadNote, Checkpoint, SigningKey, UnknownKey, VerifierKey
 
 # The example of the Go package golang.org/x/mod/sumdb/note: vkey, text and signature are published there.
@@ -50,7 +50,7 @@ class TestKeys:
 
     def test_makes_a_key_once_and_for_its_owner_alone(self, tmp_path: Path) -> None:
         path = tmp_path / "keys" / "audit.key"
-        first, second = checkpoint.ensure_key(path, ORIGIN), checkpoint.ensure_key(path, ORIGIN)
+        first, second = keys.ensure(path, ORIGIN), keys.ensure(path, ORIGIN)
         assert first.verifier == second.verifier
         assert (path.stat().st_mode & 0o777, (tmp_path / "keys" / "audit.vkeys").read_text()) == (
             0o600,
@@ -59,10 +59,10 @@ class TestKeys:
 
     def test_says_what_is_wrong_with_a_key_file(self, tmp_path: Path) -> None:
         with pytest.raises(BadKey, match="cannot be read: No such file"):
-            checkpoint.load_key(tmp_path / "none", ORIGIN)
+            keys.load(tmp_path / "none", ORIGIN)
         (tmp_path / "text").write_text("no key")
         with pytest.raises(BadKey, match="is no PEM private key"):
-            checkpoint.load_key(tmp_path / "text", ORIGIN)
+            keys.load(tmp_path / "text", ORIGIN)
 
 
 class TestNote:
