@@ -11,8 +11,8 @@ from typing import Final
 
 from django.db import connections, transaction
 
-from iamroles.audit import grants, guard, states, states_people, states_runs
-from iamroles.audit.derive import text_bytes
+from iamroles.audit import derive, grants, guard, states, states_people, states_runs
+from iamroles.audit.derive import StoredEvent
 from iamroles.audit.envelope import leaf_hash
 from iamroles.audit.verify import SealedRow, StoredCheckpoint, Trail
 from iamroles.models import AuditCheckpoint, AuditEvent, AuditLeaf, AuditPending
@@ -89,9 +89,9 @@ def wrong_states(using: str = "default") -> list[str]:
 def read_hashes(ids: Sequence[int], using: str = "default") -> Iterator[tuple[int, bytes]]:
     """Yields id and hash of the text as it is now, for those of these events that exist."""
     for start in range(0, len(ids), _BATCH):
-        rows = AuditEvent.objects.using(using).filter(pk__in=ids[start : start + _BATCH]).only("canon").order_by("pk")
-        for event in rows:
-            yield event.pk, leaf_hash(text_bytes(event))
+        rows = AuditEvent.objects.using(using).filter(pk__in=ids[start : start + _BATCH]).order_by("pk")
+        for event in derive.read(rows):
+            yield event.pk, leaf_hash(event.text)
 
 
 def _sealed(using: str) -> Iterator[SealedRow]:
@@ -110,12 +110,12 @@ def _with_events(batch: Sequence[tuple[int, int, bytes | memoryview[int]]], usin
     events = AuditEvent.objects.using(using)
     unreadable: set[int] = set()
     try:
-        found = {event.pk: event for event in events.filter(pk__in=ids)}
+        found = {event.pk: event for event in derive.read(events.filter(pk__in=ids))}
     except (ValueError, TypeError):  # a column holds nonsense: find out in which row
         found = {}
         for event_id in ids:
             try:
-                found |= {event.pk: event for event in events.filter(pk=event_id)}
+                found |= {event.pk: event for event in derive.read(events.filter(pk=event_id))}
             except (ValueError, TypeError):
                 unreadable.add(event_id)
     for seq, event_id, leaf in batch:
@@ -123,8 +123,8 @@ def _with_events(batch: Sequence[tuple[int, int, bytes | memoryview[int]]], usin
         yield SealedRow(seq, event_id, hashed, found.get(event_id), event_id in unreadable)
 
 
-def _unsealed(using: str) -> Iterator[tuple[AuditEvent, bool]]:
-    rows = AuditEvent.objects.using(using).filter(sealed__isnull=True).select_related(None).order_by("pk")
+def _unsealed(using: str) -> Iterator[tuple[StoredEvent, bool]]:
+    rows = AuditEvent.objects.using(using).filter(sealed__isnull=True).order_by("pk")
     waiting = set(AuditPending.objects.using(using).values_list("event_id", flat=True))
-    for event in rows.iterator(chunk_size=_BATCH):
+    for event in derive.read(rows):
         yield event, event.pk in waiting

@@ -15,8 +15,8 @@ from django.db import connections, transaction
 
 from iamroles.audit import checkpoint, merkle
 from iamroles.audit.checkpoint import Checkpoint, SigningKey, VerifierKey
-from iamroles.audit.derive import contradiction
-from iamroles.audit.envelope import write_time
+from iamroles.audit.derive import contradiction, read
+from iamroles.audit.envelope import leaf_hash, write_time
 from iamroles.audit.lag import late_since
 from iamroles.audit.publish import NotPublished, Publisher
 from iamroles.audit.record import record_alone
@@ -188,7 +188,7 @@ class Sealer:
             raise _Busy
 
     def _hash(self, ids: Sequence[int], tree: merkle.Frontier) -> list[AuditLeaf]:
-        rows = {event.pk: event for event in AuditEvent.objects.using(self.using).filter(pk__in=ids)}
+        rows = {event.pk: event for event in read(AuditEvent.objects.using(self.using).filter(pk__in=ids))}
         leaves = []
         for pk in ids:
             event = rows.get(pk)
@@ -197,7 +197,7 @@ class Sealer:
             problem = contradiction(event)
             if problem:
                 raise Halted(f"{event.reference}: {problem}")
-            leaf = bytes(event.leaf)
+            leaf = leaf_hash(event.text)
             leaves.append(AuditLeaf(seq=tree.size, event_id=pk, leaf=leaf))
             tree.append(leaf)
         return leaves

@@ -15,9 +15,8 @@ from typing import Final
 
 from iamroles.audit import checkpoint, envelope, merkle
 from iamroles.audit.checkpoint import Checkpoint, VerifierKey
-from iamroles.audit.derive import contradiction, text_bytes
+from iamroles.audit.derive import StoredEvent, contradiction
 from iamroles.audit.report import Report
-from iamroles.models import AuditEvent
 
 _SAMPLE: Final = 50
 _LOGGED: Final = re.compile(r"audit-leaf EVT-([0-9]{7,18}) ([0-9a-f]{64})")
@@ -30,7 +29,7 @@ class SealedRow:
     seq: int
     event_id: int
     leaf: bytes
-    event: AuditEvent | None
+    event: StoredEvent | None
     unreadable: bool = False
 
 
@@ -50,7 +49,7 @@ class Trail:
     """The rows of one consistent reading. `unsealed` says for each event without a leaf whether it waits."""
 
     sealed: Iterable[SealedRow]
-    unsealed: Iterable[tuple[AuditEvent, bool]]
+    unsealed: Iterable[tuple[StoredEvent, bool]]
     waiting_without_event: Sequence[int]
     waiting_though_sealed: Sequence[int]
     checkpoints: Sequence[StoredCheckpoint]
@@ -164,7 +163,7 @@ def _rehash(row: SealedRow, report: Report, *, derive: bool) -> bytes:
     problem = contradiction(row.event) if derive else None
     if problem:
         report.tampered(problem, event=name, seq=row.seq)
-    leaf = envelope.leaf_hash(text_bytes(row.event))
+    leaf = envelope.leaf_hash(row.event.text)
     if leaf != row.leaf and not problem:
         report.tampered("the text does not have the hash that was sealed", event=name, seq=row.seq)
     return leaf

@@ -66,7 +66,7 @@ def _slice(job: ExportJob, tools: Tools) -> bool:
     rows = export.read_rows(wanted, export.cut_at(job.size), among=among, after=job.last_seq)
     while batch := list(islice(rows, PART_ROWS)):
         body = b"".join(export.write_lines(batch, spelled, header=not job.parts))
-        _write_part(job, body, len(batch), batch[-1][0], tools)
+        _write_part(job, body, len(batch), batch[-1].seq, tools)
         if time.monotonic() > until:
             return False
     if not job.parts:  # an export without events still has CSV's header

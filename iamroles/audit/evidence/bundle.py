@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from django.db.models import QuerySet
 
@@ -20,7 +21,7 @@ from iamroles import canonical
 from iamroles.audit import checkpoint, merkle, proof
 from iamroles.audit.checkpoint import Checkpoint
 from iamroles.audit.envelope import leaf_hash
-from iamroles.audit.export import Cut, read_rows, write_lines
+from iamroles.audit.export import Cut, Row, read_rows, write_lines
 from iamroles.audit.export.files import sealed_leaves
 from iamroles.audit.find import EventFilter
 from iamroles.audit.record import record_alone
@@ -84,15 +85,16 @@ def build_bundle(
     events than the cut.
     """
     rows = list(read_rows(wanted, cut, among=among, using=using))
+    events: dict[int, dict[str, Any]] = {row.pk: json.loads(row.canon) for row in rows}
     files = {
         "README.txt": _README.encode(),
         "verify.py": _VERIFY.read_bytes(),
         "checkpoint.note": cut.note.encode(),
         "events.jsonl": b"".join(write_lines(rows, "jsonl")),
         "events.csv": b"".join(write_lines(rows, "csv")),
-        "index.txt": "".join(f"{seq} {leaf_hash(event.canon.encode()).hex()}\n" for seq, event in rows).encode(),
-        "disclosures.jsonl": _disclosures([event for _, event in rows], using),
-        **_documents({event.request for _, event in rows if event.request}, using),
+        "index.txt": "".join(f"{row.seq} {leaf_hash(row.canon.encode()).hex()}\n" for row in rows).encode(),
+        "disclosures.jsonl": _disclosures(events, using),
+        **_documents({said["request"] for said in events.values() if said["request"]}, using),
     }
     selection = wanted.describe() | ({"visible_to": "one person"} if among is not None else {})
     if selection or older is not None:
@@ -142,8 +144,8 @@ def _manifest(files: Mapping[str, bytes], cut: Cut, selection: Mapping[str, str]
     return canonical.dumps(manifest) + b"\n"
 
 
-def _proofs(rows: Sequence[tuple[int, AuditEvent]], tree: merkle.Tree, cut: Cut) -> dict[str, bytes]:
-    return {f"proofs/{seq}.tlog-proof": proof.write(seq, tree.inclusion(seq), cut.note).encode() for seq, _ in rows}
+def _proofs(rows: Sequence[Row], tree: merkle.Tree, cut: Cut) -> dict[str, bytes]:
+    return {f"proofs/{seq}.tlog-proof": proof.write(seq, tree.inclusion(seq), cut.note).encode() for seq, _, _ in rows}
 
 
 def _consistency(tree: merkle.Tree, older: Checkpoint, cut: Cut) -> dict[str, bytes]:
@@ -161,8 +163,8 @@ def _documents(requests: set[str], using: str) -> dict[str, bytes]:
     return {f"documents/{hashlib.sha256(body).hexdigest()}.json": body for body in bodies}
 
 
-def _disclosures(events: Sequence[AuditEvent], using: str) -> bytes:
-    ids = {event.pk: str(event.event_id) for event in events}
+def _disclosures(events: Mapping[int, Mapping[str, Any]], using: str) -> bytes:
+    ids = {pk: said["id"] for pk, said in events.items()}
     kept = AuditDisclosure.objects.using(using).order_by("event_id", "path")
     lines = [
         {"event": ids[row.event_id], "path": row.path, "salt": checkpoint.encode(bytes(row.salt)), "value": row.value}

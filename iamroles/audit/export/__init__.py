@@ -13,7 +13,7 @@ from typing import Final
 from django.db.models import QuerySet
 
 from iamroles.audit.export.formats import FORMATS, Format, write_lines
-from iamroles.audit.export.rows import Cut, NothingSealed, count_rows, cut_at, find_cut, read_rows
+from iamroles.audit.export.rows import Cut, NothingSealed, Row, count_rows, cut_at, find_cut, read_rows
 from iamroles.audit.find import EventFilter
 from iamroles.audit.record import record_alone
 from iamroles.audit.values import Actor, Subject
@@ -25,6 +25,7 @@ __all__ = [
     "Export",
     "Format",
     "NothingSealed",
+    "Row",
     "begin",
     "count_rows",
     "cut_at",
@@ -87,7 +88,7 @@ class Export:
         if chunk:
             yield self._account(b"".join(chunk))
 
-    def _counted(self) -> Iterator[tuple[int, AuditEvent]]:
+    def _counted(self) -> Iterator[Row]:
         for row in read_rows(self._wanted, self.cut, among=self._among):
             self.rows += 1
             yield row

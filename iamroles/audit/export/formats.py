@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, Literal
 
 from iamroles.audit import envelope, words
-from iamroles.models import AuditEvent
+from iamroles.audit.export.rows import Row
 
 Format = Literal["csv", "jsonl"]
 FORMATS: Final[tuple[Format, ...]] = ("csv", "jsonl")
@@ -44,8 +44,8 @@ CSV_HEADER: Final = (
 _FORMULA: Final = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
 
 
-def write_lines(rows: Iterable[tuple[int, AuditEvent]], spelled: Format, *, header: bool = True) -> Iterator[bytes]:
-    """Yields the export of (seq, event) rows, a line at a time; CSV with its header, unless it goes on with a part."""
+def write_lines(rows: Iterable[Row], spelled: Format, *, header: bool = True) -> Iterator[bytes]:
+    """Yields the export of rows, a line at a time; CSV with its header, unless it goes on with a part."""
     return _csv(rows, header=header) if spelled == "csv" else _jsonl(rows)
 
 
@@ -55,31 +55,32 @@ def guard_cell(value: object) -> str:
     return f"'{text}" if _FORMULA.match(text) else text
 
 
-def _jsonl(rows: Iterable[tuple[int, AuditEvent]]) -> Iterator[bytes]:
-    for _, event in rows:
-        yield event.canon.encode() + b"\n"
+def _jsonl(rows: Iterable[Row]) -> Iterator[bytes]:
+    for row in rows:
+        yield row.canon.encode() + b"\n"
 
 
-def _csv(rows: Iterable[tuple[int, AuditEvent]], *, header: bool) -> Iterator[bytes]:
+def _csv(rows: Iterable[Row], *, header: bool) -> Iterator[bytes]:
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, lineterminator="\r\n")
     if header:
         yield _take(buffer, writer.writerow(CSV_HEADER))
-    for seq, event in rows:
-        yield _take(buffer, writer.writerow(_cells(seq, event)))
+    for row in rows:
+        yield _take(buffer, writer.writerow(_cells(row)))
 
 
-def _cells(seq: int, event: AuditEvent) -> Sequence[str]:
-    said = json.loads(event.canon)
+def _cells(row: Row) -> Sequence[str]:
+    said = json.loads(row.canon)
     values = {
-        "event": event.reference,
-        "seq": seq,
-        "at": envelope.write_time(event.at),
+        **vars(envelope.project(said)),
+        "event": f"EVT-{row.pk:07d}",
+        "seq": row.seq,
+        "at": said["at"],
         "sentence": words.sentence_of(said),
         "reason": said["reason"],
         "ip": said["origin"]["ip"],
     }
-    return [guard_cell(values[name] if name in values else getattr(event, name)) for name in CSV_HEADER]
+    return [guard_cell(values[name]) for name in CSV_HEADER]
 
 
 def _take(buffer: io.StringIO, _written: object) -> bytes:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
-from django.db.models import F, QuerySet
+from django.db.models import QuerySet
 
 from iamroles.audit.find import EventFilter, events_matching
 from iamroles.models import AuditCheckpoint, AuditEvent, AuditPending
@@ -21,6 +21,14 @@ _LOOK_AGAIN: Final = 0.1  # seconds
 
 class NothingSealed(Exception):
     """There is no checkpoint yet, so there is nothing that an export could be cut at."""
+
+
+class Row(NamedTuple):
+    """A sealed event of an export: its place, its id and its canonical text. All else follows from the text."""
+
+    seq: int
+    pk: int
+    canon: str
 
 
 @dataclass(frozen=True)
@@ -69,14 +77,13 @@ def read_rows(
     among: QuerySet[AuditEvent] | None = None,
     using: str = "default",
     after: int = -1,
-) -> Iterator[tuple[int, AuditEvent]]:
-    """Yields seq and event for the sealed events of the filter behind seq `after`, `among` those a person may see."""
-    rows = _sealed(wanted, cut, among, using).annotate(seq=F("sealed__seq")).defer("leaf").order_by("seq")
+) -> Iterator[Row]:
+    """Yields the sealed events of the filter behind seq `after`, `among` those a person may see."""
+    rows = _sealed(wanted, cut, among, using).order_by("sealed__seq").values_list("sealed__seq", "pk", "canon")
     last = after
     while batch := list(rows.filter(sealed__seq__gt=last)[:_BATCH]):
-        for event in batch:
-            yield event.seq, event
-        last = batch[-1].seq
+        yield from map(Row._make, batch)
+        last = batch[-1][0]
 
 
 def _sealed(wanted: EventFilter, cut: Cut, among: QuerySet[AuditEvent] | None, using: str) -> QuerySet[AuditEvent]:
