@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from django.db.models import Case, CharField, Q, QuerySet, Value, When
 from django.db.models.functions import Cast, Concat, LPad
 
-from iamroles.models import AuditEvent, AwsAccount, Decision, Proposal, Request, Revision, Team, User
+from iamroles.models import AuditEvent, AwsAccount, Decision, ManagedRole, Proposal, Request, Revision, Team, User
 from iamroles.rules import groups
 from iamroles.rules.approval import Approval, Requirement
 
@@ -89,6 +89,16 @@ def visible_requests(user: User) -> QuerySet[Request]:
             Q(requester=user) | Q(team__members=user) | Q(account__owner__name__in=group_names(user))
         ).distinct()
     return rows.exclude(Q(state="draft") & ~Q(requester=user))
+
+
+def visible_roles(user: User) -> QuerySet[ManagedRole]:
+    """Returns the roles of the inventory that the person may see: the team's, the AWS account's owner's, or all."""
+    names = group_names(user)
+    if names & _SEES_ALL:
+        return ManagedRole.objects.all()
+    if not user.is_active:
+        return ManagedRole.objects.none()
+    return ManagedRole.objects.filter(Q(team__members=user) | Q(account__owner__name__in=names)).distinct()
 
 
 def may_decide(user: User, request: Request, revision: Revision, required_groups: Iterable[str]) -> Allowance:

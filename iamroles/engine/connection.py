@@ -24,7 +24,7 @@ from iamroles.aws.template import Record
 from iamroles.blueprints.facts import DEFAULT_ROLE_NAME
 from iamroles.blueprints.state import RoleState
 from iamroles.engine.tools import Tools
-from iamroles.iam import arns, wording
+from iamroles.iam import arns
 from iamroles.iam.documents import Document
 from iamroles.iam.evaluate import Request, evaluate
 from iamroles.models import AccountLook, AwsAccount
@@ -236,7 +236,7 @@ def _trusted(role: RoleState) -> Line:
     principals = {
         name for statement in role.trust.statements if statement.effect == "Allow" for _, name in statement.principals
     }
-    said = " ".join(wording.sentences(role.trust))
+    said = f"Its trust policy names {', '.join(sorted(principals)) or 'nobody'}."
     if any(name == "*" or name.isdigit() or name.endswith(":root") for name in principals):
         return Line("Who may assume it", "bad", f"{said} It must name the workers' exact role.", "read")
     return Line("Who may assume it", "ok", said, "read")

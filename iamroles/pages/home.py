@@ -11,6 +11,7 @@ from iamroles import audit, permissions
 from iamroles.audit.find import Status as Sealing
 from iamroles.models import AwsAccount, Decision, Request, User
 from iamroles.pages import frame, status
+from iamroles.pages.managed import Observed, observed
 from iamroles.pages.status import Status
 from iamroles.rules import groups, states
 
@@ -52,6 +53,7 @@ class Home:
     applied: tuple[HomeRow, ...]
     waiting: Waiting | None
     trail: Sealing | None
+    drift: Observed | None
     asks: bool
 
     @property
@@ -73,8 +75,17 @@ def home_of(user: User, now: datetime) -> Home:
         applied=tuple([row for row in rows if row.request.state == states.CLOSED and not row.hint][:_ROWS]),
         waiting=_waiting(user) if _decides(names) else None,
         trail=audit.status() if names & {groups.AUDITORS, groups.SECURITY, groups.OPERATORS} else None,
+        drift=_drift(user, names),
         asks=user.teams.exists(),
     )
+
+
+def _drift(user: User, names: frozenset[str]) -> Observed | None:
+    """What differs among an operator's roles, which are all, or among those of somebody's teams and AWS accounts."""
+    if names & {groups.APPROVERS, groups.SECURITY, groups.AUDITORS} and groups.OPERATORS not in names:
+        return None
+    found = observed(permissions.visible_roles(user))
+    return found if found.drifted else None
 
 
 def _decides(names: frozenset[str]) -> bool:

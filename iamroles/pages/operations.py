@@ -6,17 +6,29 @@ A worker leaves no heartbeat: it is judged by its work. Work that is due and tha
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import Max, Min, Q
+from django.db.models import Count, Max, Min, Q
 
 from iamroles import audit
-from iamroles.models import AwsAccount, KillSwitch, ObservationOrder, Proposal, Request, Run
+from iamroles.models import (
+    AccountLook,
+    AwsAccount,
+    KillSwitch,
+    ManagedRole,
+    ObservationOrder,
+    Proposal,
+    Request,
+    Run,
+)
+from iamroles.pages import accounts as account_pages
+from iamroles.pages import managed
+from iamroles.pages.accounts import AccountRow
 from iamroles.rules import states
 
 LATE: Final = timedelta(seconds=60)  # work that is due for longer than this means that no worker takes it
@@ -54,7 +66,9 @@ class Due:
 def health(at: datetime) -> Health:
     """Returns the state of the portal at a moment. The number of queries is constant."""
     due = due_work(at)
-    rows = (_database(), _worker(due, at), _waiting(due), _stuck(), _paused(), _sealing(at))
+    work = (_worker(due, at), _waiting(due), _stuck(), _paused())
+    accounts = account_pages.accounts()
+    rows = (_database(), *work, _accounts(accounts), _inventory(accounts), _sealing(at))
     bad = [row for row in rows if row.tone == "bad"]
     warned = [row for row in rows if row.tone == "warn"]
     if bad:
@@ -71,12 +85,17 @@ def due_work(at: datetime) -> Due:
     )
     runs = Run.objects.filter(state=states.WAITING, next_run_at__lte=at)
     orders = ObservationOrder.objects.filter(answered_at=None, next_try_at__lte=at)
-    found = (
-        (requests.count(), requests.aggregate(oldest=Min("next_try_at"))["oldest"]),
-        (runs.count(), runs.aggregate(oldest=Min("next_run_at"))["oldest"]),
-        (orders.count(), orders.aggregate(oldest=Min("next_try_at"))["oldest"]),
-    )
-    return Due(sum(count for count, _ in found), _earliest(oldest for _, oldest in found))
+    looks = AccountLook.objects.filter(answered_at=None, next_try_at__lte=at)
+    found = [
+        rows.aggregate(count=Count("pk", distinct=True), oldest=Min(due))
+        for rows, due in (
+            (requests, "next_try_at"),
+            (runs, "next_run_at"),
+            (orders, "next_try_at"),
+            (looks, "next_try_at"),
+        )
+    ]
+    return Due(sum(each["count"] for each in found), _earliest(each["oldest"] for each in found))
 
 
 def _earliest(moments: Iterable[datetime | None]) -> datetime | None:
@@ -99,6 +118,7 @@ def last_sign() -> datetime | None:
         Run.objects.aggregate(at=Max("seen_at"))["at"],
         Proposal.objects.aggregate(at=Max("observed_at"))["at"],
         ObservationOrder.objects.aggregate(at=Max("answered_at"))["at"],
+        AccountLook.objects.aggregate(at=Max("answered_at"))["at"],
     )
     return max((moment for moment in seen if moment is not None), default=None)
 
@@ -144,6 +164,31 @@ def _paused() -> HealthRow:
     if not names:
         return HealthRow("Pauses", "None.", "ok")
     return HealthRow("Pauses", f"Nothing is added in {', '.join(names)}: operators paused it.", "warn")
+
+
+def _accounts(rows: Sequence[AccountRow]) -> HealthRow:
+    known = [row.connection for row in rows if row.connection is not None and not row.connection.waits]
+    wrong = [look.look.account.name for look in known if look.state in ("bad", "failed")]
+    if wrong:
+        text = f"The last test of {', '.join(wrong)} failed."
+        return HealthRow("AWS accounts", text, "bad", "manage.py aws_accounts check NUMBER")
+    untested = len(rows) - len(known)
+    if untested:
+        text = f"{untested} of {len(rows)} not tested yet."
+        return HealthRow("AWS accounts", text, "warn", "manage.py aws_accounts check NUMBER")
+    return HealthRow("AWS accounts", f"The last test of all {len(rows)} let us in." if rows else "None.", "ok")
+
+
+def _inventory(rows: Sequence[AccountRow]) -> HealthRow:
+    found = managed.observed(ManagedRole.objects.all())
+    if found.drifted:
+        what = "1 role reads" if found.drifted == 1 else f"{found.drifted} roles read"
+        text = f"{what} otherwise than approved. Nothing is repaired by itself: a person has to ask for it."
+        return HealthRow("Inventory", text, "warn", since=found.since)
+    names = [row.account.name for row in rows if row.scan is not None and row.scan.result.get("state") == "failed"]
+    if names:
+        return HealthRow("Inventory", f"The last scan of {', '.join(names)} failed.", "bad", "manage.py tend")
+    return HealthRow("Inventory", f"{found.roles:,} roles, none of them known to differ.", "ok")
 
 
 def _sealing(at: datetime) -> HealthRow:

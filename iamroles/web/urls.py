@@ -6,6 +6,7 @@ from django.urls import path, register_converter
 
 from iamroles.web.converters import EventReference, ExportReference, RequestReference
 from iamroles.web.views import (
+    accounts,
     acts,
     audit,
     drafts,
@@ -52,6 +53,8 @@ urlpatterns = [
     path("approvals/<ref:request_id>/", review.approval_review, name="approval_review"),
     path("approvals/<ref:request_id>/decide/", review.approval_decide, name="approval_decide"),
     path("approvals/<ref:request_id>/take-back/", review.approval_take_back, name="approval_take_back"),
+    path("inventory/", inventory.inventory_list, name="inventory_list"),
+    path("inventory/<int:role_id>/", inventory.inventory_role, name="inventory_role"),
     path("inventory/check/", inventory.role_check, name="role_check"),
     path("inventory/check/<int:order_id>/", inventory.role_check_result, name="role_check_result"),
     path("audit/", audit.audit_history, name="audit_history"),
@@ -66,6 +69,9 @@ urlpatterns = [
     path("ops/jobs/", operations.operations_jobs, name="operations_jobs"),
     path("ops/pause/", operations.pause_everything, name="pause_everything"),
     path("ops/accounts/<slug:number>/pause/", operations.pause_account, name="pause_account"),
+    path("ops/accounts/", accounts.account_list, name="account_list"),
+    path("ops/accounts/<number>/", accounts.account_detail, name="account_detail"),
+    path("ops/accounts/<number>/look/", accounts.account_look, name="account_look"),
     path("settings/", preferences.preferences, name="preferences"),
     path("settings/theme/", preferences.theme, name="theme"),
     path("help/", preferences.help_page, name="help"),

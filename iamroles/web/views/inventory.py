@@ -1,4 +1,7 @@
-"""Check a role: order a look at AWS, then wait for the worker's answer. Nothing is requested, nothing is changed."""
+"""The inventory: the list of managed roles and the page of one; and "Check a role", which only orders a look at AWS.
+
+Nothing is requested and nothing is changed here.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,16 @@ from datetime import UTC, datetime
 
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
+from iamroles import permissions
 from iamroles.models import ObservationOrder, Team, User
 from iamroles.pages import drafts as draft_pages
 from iamroles.pages import inventory as pages
+from iamroles.pages import managed
 from iamroles.web.caller import actor_of, user_of
 from iamroles.web.forms.requests import CheckRoleForm
 from iamroles.web.once import once
@@ -21,6 +26,39 @@ from iamroles.workflow.check_role import check_role
 from iamroles.workflow.verbs import Invalid, NotAllowed
 
 NO_CONTENT = 204
+
+
+@login_required
+@require_safe
+def inventory_list(request: HttpRequest) -> HttpResponse:
+    """The roles that the person may see; the address is the filter, and the ARN of a role leads to its page."""
+    user = user_of(request)
+    chosen = managed.read_filter(request.GET.dict())
+    found = managed.role_with_arn(user, chosen.text)
+    if found is not None:
+        return redirect("inventory_role", found.pk)
+    query = request.GET.copy()
+    query.pop("after", None)
+    rest = query.copy()
+    rest.pop("tab", None)
+    context = {
+        "page": managed.list_page(user, chosen),
+        "chosen": chosen,
+        "query": query.urlencode(),
+        "rest": rest.urlencode(),
+    }
+    return render(request, "iamroles/inventory_list.html", context)
+
+
+@login_required
+@require_safe
+def inventory_role(request: HttpRequest, role_id: int) -> HttpResponse:
+    """The page of one role. Somebody else's role is not found: its name is nobody's business."""
+    user = user_of(request)
+    rows = permissions.visible_roles(user).select_related("account__owner", "team", "request")
+    row = get_object_or_404(rows, pk=role_id)
+    context = {"page": managed.role_page(user, row), "operates": permissions.may_operate(user).allowed}
+    return render(request, "iamroles/inventory_role.html", context)
 
 
 @login_required

@@ -44,6 +44,8 @@ TABLE: dict[str, tuple[str, str, int, int, int, str]] = {
     "approval_review": ("request", "get", SIGN_IN, 403, 200, "approver"),
     "approval_decide": ("request", "get", SIGN_IN, 405, 405, "approver"),
     "approval_take_back": ("request", "get", SIGN_IN, 405, 405, "approver"),
+    "inventory_list": ("", "get", SIGN_IN, 200, 200, "requester"),
+    "inventory_role": ("role", "get", SIGN_IN, 404, 404, "requester"),
     "role_check": ("", "get", SIGN_IN, 200, 200, "requester"),
     "role_check_result": ("order", "get", SIGN_IN, 404, 404, "requester"),
     "audit_history": ("", "get", SIGN_IN, 200, 200, "auditor"),
@@ -58,6 +60,9 @@ TABLE: dict[str, tuple[str, str, int, int, int, str]] = {
     "operations_jobs": ("", "get", SIGN_IN, 403, 200, "operator"),
     "pause_everything": ("", "get", SIGN_IN, 403, 200, "operator"),
     "pause_account": ("account", "get", SIGN_IN, 403, 200, "operator"),
+    "account_list": ("", "get", SIGN_IN, 403, 200, "operator"),
+    "account_detail": ("account", "get", SIGN_IN, 403, 200, "operator"),
+    "account_look": ("account", "get", SIGN_IN, 405, 405, "operator"),
     "preferences": ("", "get", SIGN_IN, 200, 200, "requester"),
     "theme": ("", "get", 405, 405, 405, "requester"),
     "help": ("", "get", SIGN_IN, 200, 200, "requester"),
@@ -78,9 +83,10 @@ def address(name: str, request: Request) -> str:
         "run": {"request_id": request.pk, "number": 1},
         "order": {"order_id": 4711},
         "event": {"event_id": 1},
+        "role": {"role_id": 4711},
+        "account": {"number": request.account.number},
         "export": {"job_id": 1},
         "act": {"request_id": request.pk, "act": "retry"},
-        "account": {"number": "111122223333"},
     }[kind]
     return reverse(name, kwargs=arguments)
 

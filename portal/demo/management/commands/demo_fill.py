@@ -183,6 +183,7 @@ def _inventory(ids: dict[tuple[str, str], str], at: datetime) -> None:
             team=role.managed_by,
             role_name=role.name,
             policy_name=default_policy_name(role.name),
+            description=role.description,
         )
         ManagedRole.objects.get_or_create(
             account=account,
