@@ -221,6 +221,9 @@ class Applying:
                 unseen = Difference(f"step {step.position}", None, "made by us", "not shown by AWS")
                 raise ends.conflict(self.proved.stored, [unseen], observed, "NotShown")
             self.patience += 1
+            if self.patience > limits.looks and step.code == "NoSuchEntity":
+                self._answered_wrongly(step)
+                return False
             if self.patience > limits.looks:
                 raise Waits("NotShownYet", timedelta(seconds=min(30, limits.verify_pause * self.patience)))
             self.tools.pause(limits.verify_pause * self.patience)
@@ -231,6 +234,12 @@ class Applying:
                 raise Waits("QuietPeriod", quiet_until - now, hold=True)
             journal.looked_up(self.journal, step, "not_done")
         return False
+
+    def _answered_wrongly(self, step: Step) -> None:
+        """AWS said that there was nothing to delete, yet goes on showing it: the call is due again, not endlessly."""
+        if self.reading.count(step.position, "StillShown") > self.tools.limits.refusals:
+            raise Waits("NotShownYet", self.tools.backoff(self.journal.run.tries), counts=True)
+        journal.looked_up(self.journal, step, "not_done")
 
     def _write(self, step: Step, remaining: tuple[Call, ...]) -> None:
         self.patience = 0

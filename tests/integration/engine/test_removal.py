@@ -99,6 +99,16 @@ def test_a_role_that_others_deleted_is_looked_for_five_times(world: World, remov
     assert ("DeleteRole", "ok", 1) in world.steps(removal)
 
 
+def test_a_role_that_aws_wrongly_called_gone_is_deleted_again(world: World, removal: Request, answering: Any) -> None:
+    def wrong(_gateway: FakeGateway, call: Call) -> Answer:
+        raise AwsError("NoSuchEntity", api=call.api, http_status=404)
+
+    answering("DeleteRole", wrong)
+    assert world.apply(removal) == "applied"
+    assert "ecscodedeployrole" not in world.aws.roles
+    assert ("DeleteRole", "ok", 2) in world.steps(removal)
+
+
 def test_a_role_deleted_before_the_claim_is_a_conflict(world: World, removal: Request) -> None:
     del world.aws.roles["ecscodedeployrole"]
     assert world.apply(removal) == "conflict"
