@@ -10,6 +10,9 @@ from portal.settings import env
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 
+# What this process may hold: "web", "worker", "tend" or "command".
+ROLEDESK_PROCESS = env.text("ROLEDESK_PROCESS", "command")
+
 INSTALLED_APPS = [
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -148,17 +151,17 @@ CELERY_WORKER_ENABLE_SOFT_SHUTDOWN_ON_IDLE = True
 CELERY_WORKER_SEND_TASK_EVENTS = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_BROKER_CONNECTION_TIMEOUT = 3
+# A worker waits for the broker. A page that rings does not: what was not heard, the next sweep finds.
+_waits = ROLEDESK_PROCESS == "worker"
+CELERY_BROKER_CONNECTION_TIMEOUT = 3 if _waits else 1
 REDIS_TRANSPORT_OPTIONS = {
     "visibility_timeout": 3600,
     "unacked_restore_interval": 10,
-    "socket_timeout": 15,
-    "socket_connect_timeout": 3,
+    "socket_timeout": 15 if _waits else 1,
+    "socket_connect_timeout": 3 if _waits else 1,
     "health_check_interval": 10,
 }
 
-# What this process may hold: "web", "worker", "tend" or "command".
-ROLEDESK_PROCESS = env.text("ROLEDESK_PROCESS", "command")
 ROLEDESK_ENVIRONMENT = env.text("ROLEDESK_ENVIRONMENT", "")
 ROLEDESK_SIGNING_KEY_FILE = env.text("ROLEDESK_SIGNING_KEY_FILE", "")
 ROLEDESK_APPROVAL_PUBLIC_KEYS_FILE = env.text("ROLEDESK_APPROVAL_PUBLIC_KEYS_FILE", "")

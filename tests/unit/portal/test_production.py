@@ -101,3 +101,9 @@ print("none")
 def test_the_demo_views_refuse_to_load_outside_the_demo() -> None:
     answer = start("import django; django.setup(); import portal.demo.views")
     assert "portal.demo is for demo settings alone" in answer.stderr
+
+
+@pytest.mark.parametrize(("process", "seconds"), [("command", 1), ("worker", 15)])
+def test_only_a_worker_waits_for_the_broker(process: str, seconds: int) -> None:
+    program = "from portal.settings import base; print(base.REDIS_TRANSPORT_OPTIONS['socket_timeout'])"
+    assert start(program, ROLEDESK_PROCESS=process).stdout.strip() == str(seconds)
