@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tests.faults.matrix import Matrix
+    from tests.faults.matrix import Healthy, Matrix, Plan
 
 # Shortened in proportion; the Date header has whole seconds, so the deadline cannot be shorter than this.
 LIMITS = {
@@ -59,6 +59,9 @@ def main() -> int:
     parser.add_argument("--every-read", type=int, default=3, help="strike every n-th read (1: the full matrix)")
     parser.add_argument("--workers", type=int, default=8, help="cells at the same time")
     parser.add_argument("--races", type=int, default=0, help="instead: so many rounds of four workers on one request")
+    parser.add_argument("--schedules", type=int, default=0, help="instead: so many cells of two to five passing faults")
+    parser.add_argument("--seed", type=int, default=1, help="the first schedule's seed; the others count up from it")
+    parser.add_argument("--benign", type=int, default=0, help="instead: so many cells with a change that stops nothing")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="roledesk-faults-") as name:
         return run(Path(name), given)
@@ -74,7 +77,7 @@ def run(folder: Path, given: argparse.Namespace) -> int:
     import django
 
     django.setup()
-    from tests.faults.matrix import SCENARIOS, Matrix, cells, chosen
+    from tests.faults.matrix import SCENARIOS, Matrix
     from tests.faults.nursery import Nursery
 
     log = folder / "workers.log"
@@ -87,7 +90,7 @@ def run(folder: Path, given: argparse.Namespace) -> int:
         healthy = {scenario.name: matrix.healthy(scenario) for scenario in SCENARIOS}
         for scenario, frame in healthy.items():
             print(f"{scenario}: {len(frame.writes)} writes, {frame.counts}", flush=True)
-        plans = chosen(cells(healthy, given.every_read), "ci" if given.ci else given.only)
+        plans = _plans(healthy, given)
         print(f"{len(plans)} cells, {given.workers} at a time", flush=True)
         verdicts = matrix.run_all(plans, given.workers)
     finally:
@@ -102,6 +105,17 @@ def run(folder: Path, given: argparse.Namespace) -> int:
         f"{count['wrong']} wrong, {count['lost']} lost, {count['false success']} false successes"
     )
     return 1 if count["wrong"] or count["lost"] or count["false success"] else 0
+
+
+def _plans(healthy: dict[str, Healthy], given: argparse.Namespace) -> list[Plan]:
+    from tests.faults.matrix import cells, chosen
+    from tests.faults.schedules import benign, draw
+
+    if given.schedules:
+        return [draw(seed, healthy) for seed in range(given.seed, given.seed + given.schedules)]
+    if given.benign:
+        return benign(given.benign, healthy)
+    return chosen(cells(healthy, given.every_read), "ci" if given.ci else given.only)
 
 
 def races(matrix: Matrix, rounds: int) -> int:

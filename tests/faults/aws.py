@@ -147,7 +147,7 @@ class FaultyAws:
         return cell.strike(cell, call, number, forward)
 
     def _forward(self, call: AwsCall, headers: dict[str, str], body: bytes) -> Reply:
-        refusal = _refusal(call)
+        refusal = _refusal(call) or _in_use(call)
         reply = refusal or self._ask_moto(call, headers, body)
         cell = self.cells.get(call.account)
         if cell is not None and cell.armed and not call.session.startswith("READ-TEST"):
@@ -209,6 +209,16 @@ def _refusal(call: AwsCall) -> Reply | None:
         if _allows(statement, call, now):
             return None
     return error(403, "AccessDenied", f"{call.action} is outside of the session policy")
+
+
+def _in_use(call: AwsCall) -> Reply | None:
+    """AWS refuses to delete a policy that somebody uses or that has old versions; the simulator would not."""
+    if call.action != "DeletePolicy":
+        return None
+    policy = iam_backends[call.account]["aws"].managed_policies.get(call.fields["PolicyArn"])
+    if policy is not None and (policy.attachment_count or len(policy.versions) > 1):
+        return error(409, "DeleteConflict", "The policy is in use or has versions.")
+    return None
 
 
 def _allows(statement: dict[str, Any], call: AwsCall, now: datetime) -> bool:

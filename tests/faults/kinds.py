@@ -12,6 +12,7 @@ from tests.faults.aws import AwsCall, Cell, Dropped, Reply, error, reading_key
 
 Strike = Callable[[Cell, AwsCall, int, Callable[[], Reply]], Reply]
 CREATING = ("CreateRole", "CreatePolicy")
+DELETING = ("DeleteRole", "DeletePolicy")
 FOREVER = 10_000
 
 
@@ -104,8 +105,9 @@ def _stop(cell: Cell, _call: AwsCall, forward: Callable[[], Reply]) -> Reply:
     return reply
 
 
-def _made_before(writes: list[str], k: int) -> bool:
-    return any(action in CREATING for action in writes[: k - 1])
+def _absence_passes(writes: list[str], k: int) -> bool:
+    """Absence is AWS not showing yet what we made, or the end of what we delete; of all else it is believed."""
+    return writes[k - 1] in DELETING or any(action in CREATING for action in writes[: k - 1])
 
 
 def _struck(name: str, target: str, times: int, do: Callable[..., Reply], *, same: bool = True) -> Kind:
@@ -137,7 +139,7 @@ def _write_kinds() -> list[Kind]:
             "no such entity x3",
             "write",
             lambda k: _from("write", k, 3, _says(404, "NoSuchEntity")),
-            lambda _scenario, writes, k: "applied" if _made_before(writes, k) else "blocked",
+            lambda _scenario, writes, k: "applied" if _absence_passes(writes, k) else "blocked",
         ),
         Kind(
             "false already exists",

@@ -13,6 +13,7 @@ import traceback
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from typing import Protocol
 
 from django.db import connections
 from django.utils import timezone
@@ -25,11 +26,24 @@ from iamroles.proposal.plan import same
 from iamroles.proposal.propose import Stored
 from tests.faults.aws import Cell, FaultyAws
 from tests.faults.foreign import FOREIGN, Foreign
-from tests.faults.kinds import KINDS, Kind
+from tests.faults.kinds import KINDS, Kind, Strike
 from tests.faults.nursery import Nursery
 from tests.faults.scenarios import SCENARIOS, Organisation, Place, Scenario
 
 SETTLE_SECONDS = 300.0
+
+
+class Strikes(Protocol):
+    """Several faults in one."""
+
+    @property
+    def target(self) -> str: ...
+
+    @property
+    def name(self) -> str: ...
+
+    def make(self, k: int) -> Strike:
+        """Returns what strikes."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +51,7 @@ class Plan:
     """One cell before it runs."""
 
     scenario: Scenario
-    kind: Kind | Foreign | None
+    kind: Kind | Foreign | Strikes | None
     k: int
     expected: str
 
@@ -212,9 +226,9 @@ def _unequal(place: Place, stored: Stored) -> str:
     live = look_at(place.gateway, stored.base.role_arn, stored.target.policies)
     if not same(explain.fit(live, stored), stored.target):
         return f"applied, but AWS reads {live.as_mapping()}"
-    kept = ManagedRole.objects.filter(account=place.account).first()
-    if kept is None or live.role is None or kept.role_id != live.role.role_id:
-        return "applied, but the inventory holds another RoleId"
+    kept = ManagedRole.objects.filter(account=place.account).values_list("role_id", flat=True)
+    if list(kept) != ([live.role.role_id] if live.role else []):
+        return f"applied, but the inventory holds {list(kept)}"
     for arn, policy in live.policies.items():
         base = stored.base.policies.get(arn)
         most = max(1, min(5, (len(base.versions) if base else 0) + 1))

@@ -1,4 +1,4 @@
-"""What the cells apply: four approved changes, each in an AWS account of its own, set up past the portal."""
+"""What the cells apply: approved changes, each in an AWS account of its own, set up past the portal."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from django.contrib.auth.models import Group
 from django.utils import timezone
 
+from iamroles import canonical
 from iamroles.audit import Actor
 from iamroles.aws.gateway import Gateway
 from iamroles.aws.sessions import AwsSessions, Portal
-from iamroles.blueprints import GrantFacts, RoleFacts
+from iamroles.blueprints import GrantFacts, RemovalFacts, RoleFacts
 from iamroles.blueprints.facts import Facts
 from iamroles.blueprints.grants import grant_document
+from iamroles.engine.look import look_at
 from iamroles.iam import arns, documents, trust
 from iamroles.models import AwsAccount, ManagedRole, Request, Team, User
 from iamroles.proposal.calls import Call
@@ -55,6 +57,11 @@ class Place:
             Tags=tagged,
         )
 
+    def trust_of(self, name: str) -> documents.Document:
+        role = self.gateway.role(self.arn("role", name))
+        assert role is not None
+        return role.trust
+
     def on_role(self, api: str, **arguments: object) -> None:
         self.send(api, "role", ROLE, RoleName=ROLE, **arguments)
 
@@ -81,37 +88,47 @@ def _wrong(place: Place) -> None:
     place.make_role(ROLE, trust.ecs_tasks_trust(), {"cost": "7"})
 
 
-def _managed(place: Place) -> None:
+def _limited(place: Place) -> None:
     place.make_role(ROLE, trust.codedeploy_trust(place.account.number))
     place.on_role("AttachRolePolicy", PolicyArn=LIMITED)
+
+
+def _managed(place: Place) -> None:
+    _limited(place)
     _remember(place)
 
 
-def _five_versions(place: Place) -> None:
-    _managed(place)
-    arn = place.make_policy(POLICY, TASK)
-    for number in range(4):
-        text = documents.minified(grant_document((place.arn("role", TASK), place.arn("role", f"old-{number}"))))
-        place.send(
-            "CreatePolicyVersion", "policy", POLICY, PolicyArn=arn, PolicyDocument=text, SetAsDefault=number == 3
-        )
-    place.on_role("AttachRolePolicy", PolicyArn=arn)
-
-
-def _remember(place: Place) -> None:
-    role = place.gateway.role(place.arn("role", ROLE))
-    assert role is not None
+def _remember(place: Place, *policies: str) -> None:
+    """The role is the team's already, as an earlier request left it."""
+    state = look_at(place.gateway, place.arn("role", ROLE), policies)
+    assert state.role is not None
     now = timezone.now()
     ManagedRole.objects.create(
         account=place.account,
         team=place.team,
-        arn=role.arn,
-        role_id=str(role.role_id),
+        arn=state.role.arn,
+        role_id=str(state.role.role_id),
         name_folded=ROLE.lower(),
-        desired="{}",
+        desired=canonical.dumps(state.as_mapping()).decode(),
         since=now,
         verified_at=now,
     )
+
+
+def _versions(count: int) -> Callable[[Place], None]:
+    """The role holds our policy, which has so many versions; the newest is the default."""
+
+    def prepare(place: Place) -> None:
+        _limited(place)
+        arn = place.make_policy(POLICY, TASK)
+        for number in range(1, count):
+            text = documents.minified(grant_document((place.arn("role", TASK), place.arn("role", f"old-{number}"))))
+            newest = number == count - 1
+            place.send("CreatePolicyVersion", "policy", POLICY, PolicyArn=arn, PolicyDocument=text, SetAsDefault=newest)
+        place.on_role("AttachRolePolicy", PolicyArn=arn)
+        _remember(place, arn)
+
+    return prepare
 
 
 def _role(place: Place) -> Facts:
@@ -124,6 +141,24 @@ def _role(place: Place) -> Facts:
         policy_name=POLICY,
         policy_description="Lets it pass.",
     )
+
+
+def _plain_role(place: Place) -> Facts:
+    return RoleFacts(account=place.account.facts(), team=place.team.slug, role_name=ROLE, policy_name=POLICY)
+
+
+def _removal(*, whole: bool) -> Callable[[Place], Facts]:
+    def facts(place: Place) -> Facts:
+        return RemovalFacts(
+            account=place.account.facts(),
+            team=place.team.slug,
+            role_name=ROLE,
+            role_arn=place.arn("role", ROLE),
+            policies=(place.arn("policy", POLICY),),
+            whole=whole,
+        )
+
+    return facts
 
 
 def _grant(place: Place) -> Facts:
@@ -140,8 +175,13 @@ def _grant(place: Place) -> Facts:
 SCENARIOS = [
     Scenario("create", _nothing, _role),
     Scenario("update", _wrong, _role),
-    Scenario("five versions", _five_versions, _grant),
+    Scenario("adopt", _limited, _plain_role),
+    Scenario("one version", _versions(1), _grant),
+    Scenario("two versions", _versions(2), _grant),
+    Scenario("five versions", _versions(5), _grant),
     Scenario("grant", _managed, _grant),
+    Scenario("removal of a role", _versions(1), _removal(whole=True)),
+    Scenario("removal of a grant", _versions(1), _removal(whole=False)),
 ]
 
 

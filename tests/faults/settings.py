@@ -10,7 +10,9 @@ from portal.settings import env
 from portal.settings.test import *  # noqa: F403  (the settings under test, plus what a worker process needs)
 
 _BROKER = Path(env.text("ROLEDESK_TEST_BROKER"))
-if not env.text("REDIS_URL", ""):
+if env.text("REDIS_URL", ""):
+    CELERY_BROKER_TRANSPORT_OPTIONS = REDIS_TRANSPORT_OPTIONS  # noqa: F405  (production's own)
+else:
     CELERY_BROKER_URL = "filesystem://"
     CELERY_BROKER_TRANSPORT_OPTIONS = {
         "data_folder_in": str(_BROKER),
