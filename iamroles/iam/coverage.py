@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 from iamroles.iam import catalogue, documents
@@ -16,6 +17,7 @@ from iamroles.iam.arns import role_arn as make_role_arn
 from iamroles.iam.contain import contains
 from iamroles.iam.documents import Document
 from iamroles.iam.emptiness import DEFAULT, Budget
+from iamroles.iam.evaluate import Request, evaluate
 from iamroles.iam.statements import ascii_lower
 from iamroles.iam.trust import ECS_TASKS
 
@@ -63,9 +65,30 @@ def not_covered(needs: Iterable[Need], attached: Sequence[Document], *, budget: 
     Their union is the grant delta: with it every need is covered, and no part of it can go.
     """
     listed = sorted(set(needs), key=lambda need: need.document.canonical_text)
-    return tuple(
-        need for need in listed if not attached or contains(need.document, attached, budget=budget).verdict != "proved"
-    )
+    prove = _known if budget is DEFAULT else _proved  # without a clock in it, an answer stays true
+    return tuple(need for need in listed if not prove(need.document, tuple(attached), budget))
+
+
+def _proved(need: Document, attached: tuple[Document, ...], budget: Budget) -> bool:
+    """Most needs that are not given are refused by one call of their own, without a proof."""
+    if not attached:
+        return False
+    call = _one_call(need)
+    if call is not None and evaluate([need], None, call).allowed and not evaluate(attached, None, call).allowed:
+        return False
+    return contains(need, attached, budget=budget).verdict == "proved"
+
+
+_known = lru_cache(maxsize=4096)(_proved)  # the same few questions come with every keystroke
+
+
+def _one_call(need: Document) -> Request | None:
+    """A call of the need's first statement, made from its own words; None where that does not tell one."""
+    statement = need.statements[0]
+    if not (statement.actions and statement.resources) or statement.not_actions or statement.not_resources:
+        return None
+    context = {test.written: test.values[0] for test in statement.conditions}
+    return Request(statement.actions[0], statement.resources[0].replace("*", "x"), context)
 
 
 def covers(need: Need, attached: Sequence[Document], *, budget: Budget = DEFAULT) -> bool:
@@ -126,6 +149,7 @@ def _trap(role_arn: str, attached: Sequence[Document], service: str) -> Trap | N
     return "case_and_path" if covers_passrole(folded, ascii_lower(bare), service) else None
 
 
+@lru_cache(maxsize=64)
 def _folded(document: Document) -> Document:
     """The document with its resources in lower case, for asking whether only capitals stand in the way."""
     value = document.as_mapping()

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from django.db.models import Prefetch
+
 from iamroles import canonical
 from iamroles.blueprints.facts import DEFAULT_ROLE_NAME, REMOVAL, AccountFacts
 from iamroles.models import AwsAccount, ManagedRole, Request, Team, User
@@ -65,8 +67,9 @@ class Choices:
 
 
 def choices_for(user: User, kind: str = "") -> Choices:
-    """Returns what the person may choose from, in three queries; for a removal in one more."""
-    teams = tuple(Team.objects.filter(members=user).prefetch_related("accounts__owner"))
+    """Returns what the person may choose from, in two queries; for a removal in one more."""
+    accounts = Prefetch("accounts", AwsAccount.objects.select_related("owner"))
+    teams = tuple(Team.objects.filter(members=user).prefetch_related(accounts))
     rows = {row.number: row for team in teams for row in team.accounts.all()}
     ordered = sorted(rows.values(), key=lambda row: (row.environment, row.name))
     return Choices(

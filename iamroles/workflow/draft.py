@@ -24,9 +24,17 @@ class ChangedElsewhere(Refused):
     code = "changed_elsewhere"
 
 
-def _known(answers: Mapping[str, str], user: User) -> tuple[Team | None, AwsAccount | None]:
-    team = Team.objects.filter(slug=answers.get("team", ""), members=user).first()
-    account = AwsAccount.objects.filter(number=answers.get("account", "")).first()
+def _known(
+    answers: Mapping[str, str], user: User, before: Request | None = None
+) -> tuple[Team | None, AwsAccount | None]:
+    """What the answers name. A draft that names the same as before is not looked up again: sending it checks anew."""
+    slug, number = answers.get("team", ""), answers.get("account", "")
+    team = before.team if before else None
+    account = before.account if before else None
+    if team is None or team.slug != slug:
+        team = Team.objects.filter(slug=slug, members=user).first()
+    if account is None or account.number != number:
+        account = AwsAccount.objects.filter(number=number).first()
     return team, account
 
 
@@ -49,7 +57,6 @@ def save(
     """
     if kind not in KINDS:
         raise Refused(f"There is no request of the kind {kind!r}.", "unknown_kind")
-    team, account = _known(answers, user)
     values = {
         "answers": dict(answers),
         "title": title[:300],
@@ -57,6 +64,7 @@ def save(
         "updated_at": at,
     }
     if request_id is None:
+        team, account = _known(answers, user)
         request = Request.objects.create(
             kind=kind, requester=user, team=team, account=account, created_at=at, answers_version=1, **values
         )
@@ -83,6 +91,7 @@ def save(
             f"{request.reference} was changed in another tab at {request.updated_at:%H:%M:%S} UTC. Reload to go on."
         )
     if request.state == states.DRAFT:
+        team, account = _known(answers, user, request)
         values |= {"team": team, "account": account}
     else:
         # Approvers read title and role name: after sending they change with a revision alone.

@@ -109,13 +109,14 @@ def check(ground: Ground) -> Iterator[Finding]:
         return
     alone = [*escalations(ground)]
     yield from alone
+    union = ground.with_rest()
     if ground.facts.rest:
         known = {(found.id, found.message) for found in alone}
-        for found in escalations(ground.with_rest()):
+        for found in escalations(union):
             if (found.id, found.message) not in known:
                 message = f"Together with what else the role holds: {found.message}"
                 yield replace(found, id="PE04", statement=None, message=message, fix="Split the duties.")
-    yield from _registering(ground.with_rest())
+    yield from _registering(union)
     yield from _other_deployments(ground)
 
 

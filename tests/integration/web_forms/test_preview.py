@@ -146,11 +146,11 @@ def test_the_digest_is_the_one_that_is_sent(client: Client) -> None:
 
 
 def test_is_cheap(client: Client, django_assert_max_num_queries: Any) -> None:
-    """Session and person 2, choices 3, the draft and its verb 5 with 3 for savepoints, the inventory 1, the AWS
-    account's standard and guardrails 1, the newest looks at it 1.
+    """Session and person 2, choices 2, the draft, its person and its verb 4 with 2 for the savepoint, inventory 1, the
+    AWS account's standard and guardrails 1, the newest looks at it 1.
     """
     preview(client, tab="one")
-    with django_assert_max_num_queries(16):
+    with django_assert_max_num_queries(13):
         preview(client, tab="one", role_name="other")
 
 
