@@ -88,7 +88,8 @@ def _one_call(need: Document) -> Request | None:
     if not (statement.actions and statement.resources) or statement.not_actions or statement.not_resources:
         return None
     context = {test.written: test.values[0] for test in statement.conditions}
-    return Request(statement.actions[0], statement.resources[0].replace("*", "x"), context)
+    resource = statement.resources[0]
+    return Request(statement.actions[0], resource if resource == "*" else resource.replace("*", "x"), context)
 
 
 def covers(need: Need, attached: Sequence[Document], *, budget: Budget = DEFAULT) -> bool:

@@ -17,12 +17,23 @@ from iamroles.blueprints.facts import (
 from iamroles.blueprints.grants import granted_roles
 from iamroles.blueprints.state import PolicyState, RoleState, State
 from iamroles.iam import arns, catalogue, documents, wording
+from iamroles.iam.phrases import short_name
 from iamroles.proposal.lay_over import Target
 
 _LABELS = {
     "AWSCodeDeployRoleForECSLimited": "Limited (AWSCodeDeployRoleForECSLimited)",
     "AWSCodeDeployRoleForECS": "Full (AWSCodeDeployRoleForECS)",
 }
+_USES = {
+    uses.SERVICE: "replace tasks and move traffic of {names} and of no other ECS service",
+    uses.LISTENER: "change the load balancer listener{s} {names}",
+    uses.RULE: "change the load balancer rules {names}",
+    uses.HOOK: "call the Lambda function{s} {names}",
+    uses.TOPIC: "publish to the SNS topic{s} {names}",
+    uses.BUNDLE: "read {names} in S3",
+    uses.TAGGED_BUNDLE: "read {names} in S3 if tagged UseWithCodeDeploy = true",
+}
+_HEADS = ("service/", "listener/", "listener-rule/")  # said by the sentence already
 
 
 def policy_label(arn: str) -> str:
@@ -103,12 +114,26 @@ def _grant_change(live: PolicyState | None, wanted: PolicyState) -> list[str]:
 
 
 def _uses_change(live: PolicyState | None, wanted: PolicyState) -> list[str]:
+    """One sentence for each kind of thing that deployments newly reach, in its own names."""
     before = (uses.pieces_of(live.document) if live else None) or frozenset()
     new = (uses.pieces_of(wanted.document) or frozenset()) - before
-    if not new:
-        return []
-    start = f"By the policy {wanted.name}, CodeDeploy now: "
-    return [f"{start}{sentence[0].lower()}{sentence[1:]}" for sentence in wording.sentences(uses.document(new))]
+    sentences = []
+    for kind, words in _USES.items():
+        names = sorted(_plain_name(arn) for one, arn in new if one == kind)
+        if names:
+            act = words.format(names=listed(names), s="s" if len(names) > 1 else "")
+            sentences.append(f"CodeDeploy can now {act}, by the policy {wanted.name}.")
+    if any(kind == uses.SERVICE for kind, _ in new):
+        sentences.append(
+            "It can also read every alarm, listener, rule and target group: AWS has no narrower right. "
+            f"{wanted.name} is not yet proved on AWS."
+        )
+    return sentences
+
+
+def _plain_name(arn: str) -> str:
+    name = short_name(arn)
+    return name.removeprefix(next((head for head in _HEADS if name.startswith(head)), ""))
 
 
 def _small_changes(live: RoleState, wanted: RoleState) -> list[str]:

@@ -105,6 +105,8 @@ class RoleForm(DeploymentFields, PassingForm):
             # A POST of the published fields alone: its reason says why Full is asked for.
             data = {**{name: data.get(name) for name in data}, "why_full": data.get("reason", "")}
         super().__init__(data, **arguments)
+        for name in ("why_full", "services", "listeners", "hooks", "topics", "bundles"):
+            self.fields[name].needed = True  # type: ignore[attr-defined]  # once its box is open
         self.fields["managed_policy"].widget.choices = [(one, one.capitalize()) for one in _PERMISSIONS]
 
     def clean_managed_policy(self) -> str:
