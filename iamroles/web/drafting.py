@@ -117,7 +117,7 @@ def starting_answers(request: HttpRequest, user: User, choices: pages.Choices, k
     if copied_id is not None:
         copied = permissions.visible_requests(user).filter(pk=copied_id, kind=kind).first()
         if copied is not None:
-            return {name: text for name, text in copied.answers.items() if name not in ("reason", "tab")}
+            return {name: text for name, text in copied.answers.items() if name not in ("reason", "why_full", "tab")}
     last_team, last_account = pages.last_used(user)
     team = choices.team(request.GET.get("team", "")) or choices.team(last_team)
     team = team or (choices.teams[0] if choices.teams else None)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from iamroles import canonical
 from iamroles.blueprints import AccountFacts, Facts, GrantFacts, InfrastructureFacts, RoleFacts, build_desired, check
 from iamroles.blueprints.facts import read, write
 from iamroles.iam import documents
@@ -85,6 +86,15 @@ def test_the_facts_are_without_problem_and_read_back(name: str) -> None:
     named = {"policy_name": "p"} if isinstance(facts, RoleFacts) and not facts.policy_name else {}
     assert check(replace(facts, **named)) == ()
     assert read(write(facts)) == facts
+
+
+def test_facts_stored_before_there_were_options_are_still_read() -> None:
+    facts = CASES["limited"]
+    stored = json.loads(write(facts))
+    options = ("services", "listeners", "target_groups", "hooks", "topics", "bundles", "bundles_tagged")
+    for name in (*options, "uses_policy_name", "sources", "cloudformation", "max_session", "why_full"):
+        del stored[name]
+    assert read(canonical.dumps(stored).decode()) == facts
 
 
 def shown(facts: Facts) -> dict[str, Any]:

@@ -75,6 +75,15 @@ def standard(number: int) -> RoleFacts | InfrastructureFacts:
         role_name=name,
         execution_roles=tuple(role_arn(account, one) for one in pick.sample(ROLES, pick.randrange(3))),
         task_roles=tuple(dict.fromkeys(role_arn(account, one) for one in tasks)),
+        hooks=tuple(
+            f"arn:aws:lambda:eu-central-1:{account.number}:function:{one}"
+            for one in pick.sample(("CodeDeployHook_smoke", "smoke", "codeDeployHook"), pick.randrange(3))
+        ),
+        topics=tuple(
+            f"arn:aws:sns:eu-central-1:{account.number}:{one}"
+            for one in pick.sample(("CodeDeployTopic_orders", "alerts"), pick.randrange(3))
+        ),
+        uses_policy_name=f"{name}-Deployments",
         tags={"team": "orders"},
         policy_name=f"{name}-PassRole",
         policy_description="Managed by Roledesk.",
