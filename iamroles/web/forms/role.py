@@ -81,8 +81,8 @@ class RoleForm(DeploymentFields, PassingForm):
         required=False,
         widget=name_lines(rows=2),
         help_text=(
-            "One application/group, or with CloudFormation one stack name, a line; ARNs work too. Empty: every "
-            "deployment of this AWS account (aws:SourceAccount)."
+            "One application/group, or with CloudFormation one stack name, a line, in the AWS Region above; or ARNs. "
+            "Empty: every deployment of this AWS account (aws:SourceAccount)."
         ),
     )
     plain_trust = forms.BooleanField(
