@@ -9,10 +9,15 @@ EVENTS (default 20000) is how many events the trail holds; the goals of the desi
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
+import subprocess
+import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,6 +27,10 @@ from bench.figures import Figure
 EVENTS = int(os.environ.get("EVENTS", "20000"))
 CHANGES = 300
 PAGES = 20
+WRITERS = 16
+SECONDS = 4.0
+ROUNDS = 3
+ORIGIN = "bench.example/audit/1"
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -34,12 +43,16 @@ def measure() -> Iterator[Figure]:
         from django.core.management import call_command
 
         django.setup()
+        logging.getLogger("iamroles.audit.leaf").setLevel(logging.WARNING)
         call_command("migrate", verbosity=0)
         yield from recording()
+        yield from writing_beside_the_sealer(Path(folder))
         fill(EVENTS)
         yield from sealing_and_verifying(Path(folder))
         yield from exporting(Path(folder))
+        yield from memory(Path(folder))
         yield from paging()
+        yield from proving(Path(folder))
 
 
 def timed(act: Callable[[], object]) -> float:
@@ -77,6 +90,89 @@ def recording() -> Iterator[Figure]:
     baseline = Figure("a change without an event", tuple(bare))
     yield baseline
     yield Figure("a change with its event", tuple(audited), against=baseline)
+
+
+def writing_beside_the_sealer(folder: Path) -> Iterator[Figure]:
+    """Writers that hold their transactions 5 ms, with and without a sealer beside them, in turn. PostgreSQL only."""
+    from django.db import connection
+
+    if connection.vendor != "postgresql":
+        return
+    sealer = new_sealer(folder, "writers")
+    plain, beside = [], []
+    for turn in range(ROUNDS):
+        plain += write_for(SECONDS, first=turn * 1_000_000)
+        with sealing(sealer):
+            beside += write_for(SECONDS, first=turn * 1_000_000 + 500_000)
+        sealer.seal_all(at=datetime.now(UTC))
+    baseline = Figure(f"{WRITERS} writers, an event each, no sealer", tuple(plain))
+    yield baseline
+    yield Figure(f"{WRITERS} writers beside the sealer", tuple(beside), against=baseline)
+    rate = [len(found) / (ROUNDS * SECONDS) for found in (plain, beside)]
+    events = Figure("events a second, no sealer", (rate[0],), unit="/s")
+    yield events
+    yield Figure("events a second beside the sealer", (rate[1],), against=events, unit="/s")
+    tails = [Figure(name, (found.percentile(0.99),)) for name, found in (("p99, no sealer", baseline),)]
+    yield tails[0]
+    yield Figure("p99 beside the sealer", (Figure("", tuple(beside)).percentile(0.99),), against=tails[0])
+
+
+def write_for(seconds: float, *, first: int) -> list[float]:
+    """Lets the writers write for so long. Returns how long each transaction took."""
+    from django.db import connections, transaction
+
+    from iamroles.audit.record import record
+
+    until, took = time.monotonic() + seconds, list[float]()
+
+    def write(writer: int) -> None:
+        number = first + writer * 10_000
+        while time.monotonic() < until:
+            began = time.perf_counter()
+            with transaction.atomic():
+                record(**comment(number))
+                time.sleep(0.005)
+            took.append(time.perf_counter() - began)
+            number += 1
+        connections.close_all()
+
+    threads = [threading.Thread(target=write, args=(writer,)) for writer in range(WRITERS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return took
+
+
+@contextmanager
+def sealing(sealer: Any) -> Iterator[None]:
+    """Seals every second beside the block, as `tend` does, until it ends."""
+    from django.db import connections
+
+    stop = threading.Event()
+
+    def loop() -> None:
+        while not stop.wait(1):
+            sealer.seal(at=datetime.now(UTC))
+        connections.close_all()
+
+    thread = threading.Thread(target=loop)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def new_sealer(folder: Path, kept: str) -> Any:
+    """Returns a sealer with the benchmark's key that publishes to a folder of this name."""
+    from iamroles.audit import keys as audit_keys
+    from iamroles.audit.publish import FilePublisher
+    from iamroles.audit.seal import Sealer
+
+    key = audit_keys.ensure(folder / "audit.key", ORIGIN)
+    return Sealer(origin=ORIGIN, keys=[key], vkeys=[key.verifier], publishers=[FilePublisher(folder / kept)])
 
 
 def comment(number: int) -> dict[str, Any]:
@@ -120,10 +216,10 @@ def fill(count: int) -> None:
 
 def sealing_and_verifying(folder: Path) -> Iterator[Figure]:
     """All events sealed batch by batch, and verified, against one SHA-256 over their bytes."""
-    from iamroles.audit import keys as audit_keys
+    from django.db import connection
+
     from iamroles.audit.publish import FilePublisher
     from iamroles.audit.reading import read_trail, snapshot
-    from iamroles.audit.seal import Sealer
     from iamroles.audit.verify import Limits, verify_database
     from iamroles.models import AuditEvent
 
@@ -137,31 +233,33 @@ def sealing_and_verifying(folder: Path) -> Iterator[Figure]:
 
     baseline = Figure(f"SHA-256 of {EVENTS:,} events as read", (timed(hash_all),))
     yield baseline
-    origin = "bench.example/audit/1"
-    key = audit_keys.ensure(folder / "audit.key", origin)
-    kept = FilePublisher(folder / "checkpoints")
-    sealer = Sealer(origin=origin, keys=[key], vkeys=[key.verifier], publishers=[kept])
+    sealer = new_sealer(folder, "writers")
+    kept = FilePublisher(folder / "writers")
     now = datetime.now(UTC)
     yield Figure("seal them all", (timed(lambda: sealer.seal_all(at=now)),), against=baseline)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
 
-    def verify() -> None:
+    def verify(*, fast: bool) -> None:
         with snapshot():
             report = verify_database(
                 read_trail(),
-                keys=[key.verifier],
-                origin=origin,
+                keys=sealer.vkeys,
+                origin=ORIGIN,
                 kept=[kept.latest() or ""],
                 limits=Limits(now=now),
+                fast=fast,
             )
         if report.exit != 0:
             raise RuntimeError(report.as_text())
 
-    yield Figure("verify the database", (timed(verify),), against=baseline)
+    yield Figure("verify the database", (timed(lambda: verify(fast=False)),), against=baseline)
+    yield Figure("verify the database, --fast", (timed(lambda: verify(fast=True)),), against=baseline)
 
 
 def exporting(folder: Path) -> Iterator[Figure]:
     """Both formats, and an export verified, against reading the texts alone."""
-    from iamroles.audit import EventFilter, checkpoint, export
+    from iamroles.audit import EventFilter, export
     from iamroles.audit import keys as audit_keys
     from iamroles.audit.export import files
     from iamroles.audit.verify_files import verify_export
@@ -171,14 +269,17 @@ def exporting(folder: Path) -> Iterator[Figure]:
     texts = AuditEvent.objects.order_by("pk").values_list("canon", flat=True)
     baseline = Figure("read the texts", (timed(lambda: drain(texts.iterator(chunk_size=5000))),))
     yield baseline
+    copied = copy_all()
+    if copied is not None:
+        baseline = copied
+        yield copied
     cut = export.find_cut(wait=0)
     for spelled in export.FORMATS:
         rows = export.read_rows(EventFilter(), cut)
         lines = export.write_lines(rows, spelled)
         target = path if spelled == "jsonl" else folder / "events.csv"
         yield Figure(f"export as {spelled}", (timed(lambda c=lines, t=target: files.write_file(t, c)),), baseline)  # type: ignore[misc]
-    origin = checkpoint.read(cut.note).origin
-    keys = [audit_keys.load(folder / "audit.key", origin)[0].verifier]
+    keys = [audit_keys.ensure(folder / "audit.key", ORIGIN).verifier]
 
     def verify() -> None:
         report = verify_export(files.read_lines(path), cut.note, keys=keys)
@@ -188,15 +289,86 @@ def exporting(folder: Path) -> Iterator[Figure]:
     yield Figure("verify the JSON lines", (timed(verify),), against=baseline)
 
 
+def copy_all() -> Figure | None:
+    """Everything by plain COPY, to nowhere: as fast as PostgreSQL gives the texts. None on SQLite."""
+    from django.db import connection
+
+    if connection.vendor != "postgresql":
+        return None
+
+    def copy() -> None:
+        with connection.cursor() as cursor, cursor.copy("COPY (SELECT canon FROM audit_event) TO STDOUT") as rows:
+            drain(rows)
+
+    return Figure("plain COPY of the texts", (timed(copy),))
+
+
+def memory(folder: Path) -> Iterator[Figure]:
+    """Peak memory of a process that exports everything, against one that exports 10,000 events."""
+    baseline = Figure("peak memory, export of 10,000", (peak(10_000),), unit="MiB")
+    yield baseline
+    yield Figure(f"peak memory, export of {EVENTS:,}", (peak(EVENTS),), against=baseline, unit="MiB")
+
+
+def peak(rows: int) -> float:
+    """Returns the peak memory in MiB of a process that exports so many events as JSON lines."""
+    script = (
+        "import django, itertools, resource; django.setup()\n"
+        "from iamroles.audit import EventFilter, export\n"
+        "made = export.write_lines(export.read_rows(EventFilter(), export.find_cut(wait=0)), 'jsonl')\n"
+        f"count = sum(1 for _ in itertools.islice(made, {rows}))\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
+    )
+    environment = {**os.environ, "DATABASE_URL": os.environ.get("DATABASE_URL", "") or database_path()}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    return float(done.stdout.split()[-1])
+
+
+def database_path() -> str:
+    """Returns the URL of the SQLite database of this run."""
+    from django.conf import settings
+
+    return f"sqlite:///{settings.DATABASES['default']['NAME']}"
+
+
 def paging() -> Iterator[Figure]:
-    """The first page of the history, and one in the middle, by keyset."""
+    """Page 10,000 of the history (or the middle), against page 1, by keyset, for each filter."""
     from iamroles import audit
     from iamroles.audit import EventFilter
 
-    wanted = EventFilter(action="request.commented")
-    middle = EVENTS // 2
-    first = tuple(timed(lambda: audit.find(wanted)) for _ in range(PAGES))
-    deep = tuple(timed(lambda: audit.find(wanted, before=middle)) for _ in range(PAGES))
-    baseline = Figure("the first page of the history", first)
-    yield baseline
-    yield Figure(f"the page before EVT-{middle:07d}", deep, against=baseline)
+    deep = max(1, EVENTS - min(EVENTS // 2, 10_000 * 50))
+    filters = {
+        "no filter": EventFilter(),
+        "action": EventFilter(action="request.commented"),
+        "actor": EventFilter(actor="7"),
+        "request": EventFilter(request="REQ-000007"),
+        "outcome": EventFilter(outcome="success"),
+        "tab": EventFilter(tab="decisions"),
+        "dates": EventFilter(from_at=START),
+    }
+    for name, wanted in filters.items():
+        first, later = [], []
+        for _ in range(PAGES):
+            first.append(timed(lambda w=wanted: audit.find(w)))  # type: ignore[misc]
+            later.append(timed(lambda w=wanted: audit.find(w, before=deep)))  # type: ignore[misc]
+        baseline = Figure(f"page 1, {name}", tuple(first))
+        yield baseline
+        yield Figure(f"the page before EVT-{deep:07d}, {name}", tuple(later), against=baseline)
+
+
+def proving(folder: Path) -> Iterator[Figure]:
+    """The proof of one event: made from the database, and checked without it."""
+    from iamroles import audit
+    from iamroles.audit import keys as audit_keys
+    from iamroles.audit.verify_files import verify_proof
+    from iamroles.models import AuditEvent
+
+    event = AuditEvent.objects.order_by("pk")[EVENTS // 3]
+    yield Figure("make the proof of one event", (timed(lambda: audit.prove(event)),))
+    proof, key = audit.prove(event), audit_keys.ensure(folder / "audit.key", ORIGIN).verifier
+
+    def check() -> None:
+        if verify_proof(event.canon.encode(), proof, keys=[key]).exit != 0:
+            raise RuntimeError("the proof does not verify")
+
+    yield Figure("check it offline", tuple(timed(check) for _ in range(PAGES)))

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured thing. `seconds` holds one value a repetition; `against` is what its median is divided by."""
+    """One measured thing. `seconds` holds one value a repetition (or `unit`s); its median is divided by `against`'s."""
 
     name: str
     seconds: tuple[float, ...]
     against: Figure | None = None
+    unit: str = "s"
 
     def percentile(self, share: float) -> float:
         """Returns the smallest measured value that at least this share of all values does not exceed."""
@@ -30,8 +31,12 @@ class Figure:
 
 def line(figure: Figure) -> str:
     """Returns one line: name, median, 95th percentile where there are several values, and the ratio."""
-    text = f"{figure.name:<44} p50 {figure.percentile(0.5):8.3f} s"
-    text += f"  p95 {figure.percentile(0.95):8.3f} s  n={len(figure.seconds)}" if len(figure.seconds) > 1 else ""
+    text = f"{figure.name:<44} p50 {figure.percentile(0.5):8.3f} {figure.unit}"
+    text += (
+        f"  p95 {figure.percentile(0.95):8.3f} {figure.unit}  n={len(figure.seconds)}"
+        if len(figure.seconds) > 1
+        else ""
+    )
     if figure.against is not None:
         text += f"  = {figure.ratio:.2f} × {figure.against.name}"
     return text
