@@ -5,7 +5,9 @@ Whatever happens, each committed event ends with exactly one leaf, places have n
 
 from __future__ import annotations
 
+import itertools
 import threading
+import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
@@ -31,12 +33,15 @@ class Killed(Exception):
 
 
 def write(number: int, start: threading.Barrier) -> None:
+    """Commits some transactions, rolls others back, and commits some late, after others with larger ids."""
     start.wait(timeout=60)
     for turn in range(EACH):
         with transaction.atomic():
             record_one(number * 100 + turn)
             if turn % 5 == 0:
                 record_one(number * 100 + 50 + turn)
+            if turn % 4 == number % 4:
+                time.sleep(0.02)
             transaction.set_rollback(turn % 3 == 0)
 
 
@@ -56,15 +61,30 @@ def in_thread(target: Callable[[], object], errors: list[BaseException]) -> thre
 
 @pytest.mark.django_db(transaction=True)
 class TestSealingUnderContention:
-    def test_gives_every_committed_event_one_place(
-        self, new_sealer: Callable[[], Sealer], key: SigningKey, kept: FilePublisher
+    def test_gives_every_committed_event_one_place_though_sealers_are_killed(
+        self,
+        new_sealer: Callable[[], Sealer],
+        key: SigningKey,
+        kept: FilePublisher,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
+        real, batches = checkpoint.sign, itertools.count(1)
+
+        def die_at_every_third(said: Checkpoint, keys: Sequence[SigningKey]) -> str:
+            if next(batches) % 3 == 0:
+                raise Killed
+            return real(said, keys)
+
+        monkeypatch.setattr(checkpoint, "sign", die_at_every_third)
         start, stop, errors = threading.Barrier(WRITERS + 1), threading.Event(), list[BaseException]()
 
         def seal() -> None:
             sealer = new_sealer()
             while not stop.wait(0.02):
-                sealer.seal(at=NOON + timedelta(minutes=1))
+                try:
+                    sealer.seal(at=NOON + timedelta(minutes=1))
+                except Killed:
+                    sealer = new_sealer()
 
         sealers = [in_thread(seal, errors) for _ in range(2)]
         writers = [in_thread(lambda n=n: write(n, start), errors) for n in range(WRITERS)]  # type: ignore[misc]
@@ -75,12 +95,19 @@ class TestSealingUnderContention:
         for thread in sealers:
             thread.join(timeout=60)
         assert errors == []
+        assert next(batches) > 3
+        monkeypatch.setattr(checkpoint, "sign", real)
         new_sealer().seal_all(at=NOON + timedelta(minutes=1))
         written = WRITERS * sum(1 + (turn % 5 == 0) for turn in range(EACH) if turn % 3)
         places = list(AuditLeaf.objects.order_by("seq").values_list("seq", "event_id"))
         assert [seq for seq, _ in places] == list(range(written))
         assert sorted(event for _, event in places) == sorted(AuditEvent.objects.values_list("pk", flat=True))
         assert not AuditPending.objects.exists()
+        for writer in range(WRITERS):
+            requests = [f"REQ-{writer * 100 + turn:06d}" for turn in range(EACH)]
+            events = AuditEvent.objects.filter(request__in=requests).order_by("sealed__seq")
+            in_order = list(events.values_list("request", flat=True))
+            assert in_order == sorted(in_order), "what one writer committed first comes first"
         assert problems(key, kept) == []
 
     def test_seals_an_event_with_a_smaller_id_that_commits_later(
