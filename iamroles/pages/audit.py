@@ -81,8 +81,9 @@ class Timeline:
 
 @dataclass(frozen=True)
 class Verified:
-    """The last verification of the database: what it said, when, and its event."""
+    """The last verification of the database: its answer in a word and a sentence, when, and its event."""
 
+    word: str
     sentence: str
     tone: str
     at: datetime
@@ -201,11 +202,11 @@ def last_verified() -> Verified | None:
         return None
     data: dict[str, Any] = json.loads(event.canon)["data"]
     words = {
-        0: (f"Verified: {data['size']:,} events are exactly what was sealed", "ok"),
-        1: (f"Tampered: {data['first_bad'] or 'see the report'}", "bad"),
+        0: ("Verified", f"{data['size']:,} events are exactly what was sealed", "ok"),
+        1: ("Tampered", str(data["first_bad"] or "see the event"), "bad"),
     }
-    said, tone = words.get(data["exit"], ("The last verification could not tell", "warn"))
-    return Verified(said, tone, event.at, event.reference)
+    unknown = ("Cannot tell", "what the last verification lacked stands in its report", "warn")
+    return Verified(*words.get(data["exit"], unknown), event.at, event.reference)
 
 
 def event_page(event: AuditEvent, user: User) -> EventPage:

@@ -190,7 +190,7 @@ class TestVerifyNow:
         assert client.get(address, headers={"HX-Request": "true"}).status_code == 204
         call_command("audit", "verify", f"--order={order.pk}")
         assert "Fine: every event is exactly what was sealed" in text_of(client.get(address))
-        assert "Verified: " in text_of(client.get("/audit/"))
+        assert "events are exactly what was sealed, <a" in text_of(client.get("/audit/"))
         event = AuditEvent.objects.get(action="verification.completed")
         assert json.loads(event.canon)["on_behalf_of"]["name"] == "Idris Haddad"
 
