@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 
 from allauth.account.authentication import get_authentication_records
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
+from django.core.cache import cache
 from django.db import transaction
 from django.http import HttpRequest
 
@@ -19,6 +20,8 @@ from iamroles import audit
 from iamroles.audit import Subject
 from iamroles.models import User
 from iamroles.web.caller import actor_of
+
+THROTTLED_FOR: Final = timedelta(minutes=5)  # allauth's window for failed tries
 
 
 def connect() -> None:
@@ -72,4 +75,22 @@ def _refused(sender: Any, credentials: dict[str, Any], request: HttpRequest | No
             outcome="refused",
             code="bad_credentials",
             data={"method": "password", "code": "bad_credentials", "typed_name": {"commit": commitment}},
+        )
+
+
+def record_throttled(request: HttpRequest) -> None:
+    """Records that signing in is slowed down for an address; the same again only after five minutes."""
+    actor = actor_of(request)
+    if not cache.add(f"roledesk.throttled.{actor.ip}", 1, THROTTLED_FOR.total_seconds()):
+        return
+    at = datetime.now(UTC)
+    with transaction.atomic():
+        audit.record(
+            "sign_in.throttled",
+            actor=actor,
+            subject=Subject("session", "sign-in", "sign-in"),
+            at=at,
+            outcome="refused",
+            code="too_many_tries",
+            data={"scope": actor.ip or "unknown", "until": (at + THROTTLED_FOR).isoformat()},
         )

@@ -105,3 +105,13 @@ def test_two_refusals_of_the_same_name_cannot_be_told_to_be_the_same(planted: di
         Client().post("/accounts/login/", {"login": TYPED_AS_NAME, "password": WRONG})
     commits = {canon.partition('"commit":"')[2][:64] for canon in AuditEvent.objects.values_list("canon", flat=True)}
     assert len(commits) == 2
+
+
+def test_too_many_tries_are_told_once(planted: dict[str, bytes]) -> None:
+    cache.clear()
+    User.objects.create_user("rosa", password=PASSWORD)
+    answers = [Client().post("/accounts/login/", {"login": "rosa", "password": WRONG}) for _ in range(14)]
+    assert {answer.status_code for answer in answers} == {200}
+    (event,) = AuditEvent.objects.filter(action="sign_in.throttled")
+    assert (event.outcome, event.code) == ("refused", "too_many_tries")
+    assert AuditEvent.objects.filter(action="session.refused").count() < 14
