@@ -22,9 +22,8 @@ Holders = Mapping[str, tuple[Document, ...]]
 
 def deploys_with(documents: Sequence[Document], role_arn: str, account: str) -> bool:
     """Returns True when the documents let their holder hand the role to CodeDeploy and make a deployment group."""
-    return coverage.covers_passrole(documents, role_arn, trust.CODEDEPLOY) and lint.reaches(
-        documents, "codedeploy:CreateDeploymentGroup", account
-    )
+    makes_groups = lint.reaches(documents, "codedeploy:CreateDeploymentGroup", account)
+    return makes_groups and coverage.covers_passrole(documents, role_arn, trust.CODEDEPLOY)
 
 
 def shared(role_arn: str, teams: Sequence[str], place: str) -> Iterator[Finding]:

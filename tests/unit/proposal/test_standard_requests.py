@@ -101,9 +101,14 @@ def with_task_role(facts: RoleFacts) -> RoleFacts:
     return replace(facts, task_roles=(role_arn(facts.account, "orders-api-task"),))
 
 
-def passed_as(facts: RoleFacts, live: Document | None) -> dict[str, Any]:
+def passed_as(facts: RoleFacts, live: Document | None, **more: Any) -> dict[str, Any]:
     (arn,) = facts.task_roles
-    return {arn: PassedRole(arn, "AROAX" if live else None, live)}
+    return {arn: PassedRole(arn, "AROAX" if live else None, live, **more)}
+
+
+def shared_trust(*services: str) -> Document:
+    statement = {"Effect": "Allow", "Principal": {"Service": list(services)}, "Action": "sts:AssumeRole"}
+    return documents.parse({"Version": "2012-10-17", "Statement": [statement]}, "trust")
 
 
 WIDENED: dict[str, Callable[[RoleFacts, Envelope], Proposal]] = {
@@ -114,6 +119,18 @@ WIDENED: dict[str, Callable[[RoleFacts, Envelope], Proposal]] = {
     ),
     "a role for another service": lambda facts, envelope: proposed(
         with_task_role(facts), envelope, **passed_as(with_task_role(facts), trust.codedeploy_trust("111122223333"))
+    ),
+    "a role that Lambda uses too": lambda facts, envelope: proposed(
+        with_task_role(facts),
+        envelope,
+        **passed_as(with_task_role(facts), shared_trust("ecs-tasks.amazonaws.com", "lambda.amazonaws.com")),
+    ),
+    "an administrator": lambda facts, envelope: proposed(
+        with_task_role(facts),
+        envelope,
+        **passed_as(
+            with_task_role(facts), trust.ecs_tasks_trust(), inline={"all": statement(Action="*", Resource="*")}
+        ),
     ),
 }
 
