@@ -157,7 +157,9 @@ def _place(place: str, sections: Sequence[Section]) -> tuple[str, str]:
         if role is not None:
             return anchor, role.name
         if anchor in section.anchors:
-            return anchor, f"{section.title}, statement {anchor.rsplit('-', 1)[-1]}"
+            document, _, number = anchor.rpartition("-stmt-")
+            title = next((e.title for e in section.exhibits if e.anchor == document), section.title)
+            return anchor, f"{title}, statement {number}"
     return anchor, "The whole request"
 
 

@@ -185,7 +185,14 @@ def context_for(facts: RoleFacts) -> Context:
     )
 
 
-def proposed(row: Request, base: State | None = None, *, managed_here: bool = False) -> Proposal:
+def proposed(
+    row: Request,
+    base: State | None = None,
+    *,
+    managed_here: bool = False,
+    context: Context | None = None,
+    **envelope: Any,
+) -> Proposal:
     """What a worker makes of a sent request: the proposal, and the request in review."""
     row.refresh_from_db()
     at = now()
@@ -195,7 +202,7 @@ def proposed(row: Request, base: State | None = None, *, managed_here: bool = Fa
     value: ProposalValue = propose(
         facts=facts,
         base=base or State(facts.role_arn, None, dict.fromkeys(build_desired(facts).policies)),
-        context=context_for(facts),
+        context=context or context_for(facts),
         envelope=Envelope(
             request=row.reference,
             revision=revision.number,
@@ -204,6 +211,7 @@ def proposed(row: Request, base: State | None = None, *, managed_here: bool = Fa
             expires_at=f"{at + timedelta(days=7):%Y-%m-%dT%H:%M:%SZ}",
             managed_here=managed_here,
             rules=approval.STARTING_RULES,
+            **envelope,
         ),
     )
     stored = Proposal.objects.create(
