@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from django.http import HttpResponse
 from django.urls import reverse
 
+from iamroles.iam import documents, trust
 from iamroles.models import AuditEvent, Decision, Request
+from iamroles.rules.account_rules import AccountRules
 from iamroles.workflow import decide
 from tests.integration.web_review import world
 from tests.integration.web_review.conftest import NewClient
@@ -91,6 +94,40 @@ class TestShowing:
             assert len(found) == len({(f["id"], f["message"], f["standard"]) for f in proposal.findings}) > 0
             assert set(found) <= set(ids)
             assert len(ids) == len(set(ids))
+
+    def test_says_what_whoever_can_deploy_may_do_through_a_role(self, here: World, signed_in: NewClient) -> None:
+        facts = world.facts_for(here.staging)
+        api, worker = facts.task_roles
+        usual = world.context_for(facts)
+        everything, some = (
+            documents.parse({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": a, "Resource": "*"}]})
+            for a in ("*", "s3:GetObject")
+        )
+        passed = {
+            **usual.passed,
+            api: replace(usual.passed[api], inline={"app": some}),
+            worker: replace(usual.passed[worker], inline={"all": everything}),
+        }
+        row = world.sent(here.people["rosa"], facts)
+        world.proposed(row, context=replace(usual, passed=passed))
+        page = text_of(signed_in("mei").get(review_address(row)))
+        assert "orders-worker-task has administrator rights: everything in orders-staging." in page
+        assert "May read every S3 object (app)." in page
+        assert 'href="#passed-orders-worker-task">orders-worker-task</a> <span class="mono">PR07</span>' in page
+        assert 'id="passed-orders-worker-task"' in page
+        assert ticks(row) == re.findall(r'<input[^>]*name="acknowledged"[^>]*value="([A-Z0-9]+)"', page) == ["PR07"]
+        assert "none set: nothing is held against one" in page
+
+    def test_says_which_guardrails_it_was_held_against(self, here: World, signed_in: NewClient) -> None:
+        facts = world.facts_for(here.staging)
+        row = world.sent(here.people["rosa"], facts)
+        limits = documents.parse(
+            {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+        )
+        rules = AccountRules(guardrail=(limits,), trust_guardrail=(trust.codedeploy_trust(here.staging.number),))
+        world.proposed(row, account_rules=rules)
+        page = text_of(signed_in("mei").get(review_address(row)))
+        assert "kept for rights and trust" in page
 
     def test_says_adopt_and_marks_what_is_kept(self, adopting: Request, signed_in: NewClient) -> None:
         page = text_of(signed_in("amara").get(review_address(adopting)))
