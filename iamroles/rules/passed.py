@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from iamroles.blueprints.facts import AccountFacts
-from iamroles.iam import catalogue, trust
-from iamroles.iam.arns import role_name_of
+from iamroles.iam import catalogue, limits, trust
+from iamroles.iam.arns import role_name_of, split_role
 from iamroles.iam.documents import Document
 from iamroles.iam.evaluate import Request, evaluate
 from iamroles.iam.phrases import listed
@@ -29,10 +29,18 @@ def check(passed: Iterable[Passed], account: AccountFacts, around: Around, servi
             yield _absent(role, account)
             continue
         yield from _trusting(role.arn, role.trust, account, service)
-        privilege = privileges.privilege_of(role.rights, account, around.rules) if role.rights else None
+        privilege = _listed(role.arn)
+        if privilege is None and role.rights is not None:
+            privilege = privileges.privilege_of(role.rights, account, around.rules)
         if privilege is not None:
             message = f"{role_name_of(role.arn)} {privilege}."
             yield Finding("PR07", "high", message, "Pass a role with the rights that are needed.", place_of(role.arn))
+
+
+def _listed(arn: str) -> str | None:
+    """Roles that nobody changes here are not handed to anybody either."""
+    path, name = split_role(arn)
+    return "is a protected role of the AWS account" if limits.check_protected(name, path) else None
 
 
 def _absent(role: Passed, account: AccountFacts) -> Finding:

@@ -92,6 +92,11 @@ class TestPassedRoles:
     def test_an_ordinary_role(self, given: dict[str, Any]) -> None:
         assert ids(**given) == []
 
+    def test_pr07_a_protected_role(self) -> None:
+        arn = f"arn:aws:iam::{A}:role/OrganizationAccountAccessRole"
+        given = {"passed": [Passed(arn, ECS, True, Rights())], "attached": limited(grant_document((arn,)))}
+        assert ids(**given) == [("PR07", "high")]
+
     def test_pr07_by_the_guardrail(self) -> None:
         around = Around(rules=AccountRules(guardrail=(LIMITED.document, policy("s3:*"), grant_document((TASK,)))))
         (finding,) = found(around=around, **passed(policy("sqs:SendMessage", resource=f"arn:aws:sqs:r:{A}:q")))
