@@ -13,7 +13,7 @@ from iamroles.blueprints import uses
 from iamroles.blueprints.facts import AccountFacts
 from iamroles.blueprints.grants import ECS_TASKS
 from iamroles.blueprints.state import RoleState
-from iamroles.iam import catalogue, lint, trust
+from iamroles.iam import catalogue, limits, lint, trust
 from iamroles.iam.documents import Document
 from iamroles.iam.lint import LintFacts
 from iamroles.rules import change, guardrail, sharing
@@ -50,12 +50,25 @@ def check_proposal(
         if "trust" in replaced and live is not None:
             found += change.check(account, live, target, attached, around)
     found += guardrail.check(account, target, attached, around)
+    found += _counts(live, target)
     found += _documents(attached, passed, account, standard, around, passed_to)
     found += _scoped_findings(attached)
     found += passed_roles.check(passed, account, around, passed_to)
     found += passed_roles.unasked(passed, attached, standard, around)
     found += _sharing(target, attached, passed, account, standard, around, frozenset(one.message for one in found))
     return tuple(sorted(set(found), key=lambda f: (SEVERITIES.index(f.severity), f.standard, f.place, f.id, f.message)))
+
+
+def _counts(live: RoleState | None, target: RoleState | None) -> Iterator[Finding]:
+    """VA06: more managed policies than IAM takes, where the role does not show that its quota was raised."""
+    count = len(target.attached) if target else 0
+    before = len(live.attached) if live else 0
+    if count > max(limits.MANAGED_POLICIES_PER_ROLE, before):
+        message = (
+            f"The role would hold {count} managed policies. AWS takes {limits.MANAGED_POLICIES_PER_ROLE} "
+            "unless the quota of the AWS account was raised."
+        )
+        yield Finding("VA06", "medium", message, "Merge policies, or have the quota raised.", "permissions", True)
 
 
 def _documents(

@@ -304,6 +304,15 @@ class TestSharing:
         assert ids(around=Around(deployers={ROLE: register})) == [("PE07", "high")]
 
 
+def test_va06_more_policies_than_iam_takes() -> None:
+    def holding(count: int) -> RoleState:
+        return role(attached=frozenset(f"arn:aws:iam::{A}:policy/p{number}" for number in range(count)))
+
+    assert ids(target=holding(10)) == []
+    assert ids(target=holding(11)) == [("VA06", "medium")]
+    assert ids(live=holding(11), target=holding(11)) == []
+
+
 class TestTogether:
     def test_pe04_also_of_two_policies_of_aws(self) -> None:
         both = [
