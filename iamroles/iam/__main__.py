@@ -6,16 +6,17 @@ A door only: it reads, asks `questions`, prints and returns the exit code. Its c
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, BinaryIO
 
 from iamroles.iam import questions
 from iamroles.iam.emptiness import Budget
 from iamroles.iam.json_text import minify
 
-_LINE = 1_048_576  # VA12: one batch line
+_READ = questions.LINE + 3  # one byte more than the longest line with its end, so that a longer one shows
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,26 +24,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m iamroles.iam", description="Ask questions about IAM policies.")
     parser.add_argument("command", choices=sorted(questions.COMMANDS))
     parser.add_argument("--batch", action="store_true", help="one question a line, one answer a line")
-    parser.add_argument("--timeout", type=float, default=2.0, metavar="SECONDS", help="time limit of one question")
+    parser.add_argument("--timeout", type=_seconds, default=2.0, metavar="SECONDS", help="time limit of one question")
     given = parser.parse_args(arguments)
+    if sys.stdin is None:
+        parser.error("there is no standard input to read a question from")
     if given.batch:
-        return _batch(given.command, given.timeout)
-    text = sys.stdin.buffer.read(_LINE + 1)
-    answer, code = questions.answer(given.command, text, budget=_budget(given.timeout), clock=time.perf_counter)
+        return _batch(given.command, sys.stdin.buffer, given.timeout)
+    answer, code = _answer(given.command, sys.stdin.buffer.read(_READ), given.timeout)
     _print(answer)
     return code
 
 
-def _batch(command: str, timeout: float) -> int:
+def _seconds(text: str) -> float:
+    with contextlib.suppress(ValueError):
+        value = float(text)
+        if 0 <= value <= 3600:  # NaN is neither
+            return value
+    raise argparse.ArgumentTypeError("give 0 to 3600 seconds")
+
+
+def _batch(command: str, lines: BinaryIO, timeout: float) -> int:
     worst = 0
-    lines = sys.stdin.buffer
-    while line := lines.readline(_LINE + 1):
-        if len(line) > _LINE:
-            if not line.endswith(b"\n"):
-                _skip_line(lines.readline)
-        elif not line.strip():
-            continue
-        answer, _ = questions.answer(command, line, budget=_budget(timeout), clock=time.perf_counter)
+    while line := lines.readline(_READ):
+        if len(line) == _READ and not line.endswith(b"\n"):
+            _skip_line(lines.readline)
+        answer, _ = _answer(command, line, timeout)
         if "error" in answer:
             worst = 2
         _print(answer)
@@ -50,13 +56,14 @@ def _batch(command: str, timeout: float) -> int:
 
 
 def _skip_line(readline: Callable[[int], bytes]) -> None:
-    while (rest := readline(_LINE)) and not rest.endswith(b"\n"):
+    while (rest := readline(_READ)) and not rest.endswith(b"\n"):
         pass
 
 
-def _budget(seconds: float) -> Budget:
-    end = time.perf_counter() + seconds
-    return Budget(stop=lambda: time.perf_counter() > end)
+def _answer(command: str, text: bytes, timeout: float) -> questions.Answer:
+    end = time.perf_counter() + timeout
+    budget = Budget(stop=lambda: time.perf_counter() > end)
+    return questions.answer(command, text, budget=budget, clock=time.perf_counter)
 
 
 def _print(answer: dict[str, Any]) -> None:
@@ -70,4 +77,6 @@ if __name__ == "__main__":
     except BrokenPipeError:
         sys.stderr.close()
         code = 2
+    except KeyboardInterrupt:
+        code = 130
     raise SystemExit(code)

@@ -13,8 +13,10 @@ from iamroles.iam.json_text import DocumentError
 from iamroles.iam.statements import Condition, Effect, Operator, Statement, ascii_lower, read_operator
 
 STATEMENTS = 500  # VA12
+_LONGEST = 16_384  # of one string; IAM takes no longer policy than 10,240 characters (VA05)
 _VERSIONS = ("2008-10-17", "2012-10-17")
 _SID = re.compile(r"[A-Za-z0-9]*", re.ASCII)
+_ACTION = re.compile(r"[^:]+:[^:]+", re.DOTALL)
 _DOCUMENT_ELEMENTS = frozenset({"Version", "Id", "Statement"})
 _COMMON = frozenset({"Sid", "Effect", "Action", "NotAction", "Condition"})
 _ELEMENTS = {
@@ -80,7 +82,7 @@ def _read_statement(raw: object, index: int, kind: str) -> Statement:
         raise _bad("A Sid has letters and digits only.", f"{at}.Sid")
     actions, not_actions = _one_of(raw, "Action", "NotAction", at)
     for action in actions:
-        if action.strip("*") and action.count(":") != 1:
+        if action.strip("*") and not _ACTION.fullmatch(action):
             raise _bad(f"An action looks like service:Name, not {action[:100]!r}.", f"{at}.Action")
     resources: tuple[str, ...] = ()
     principals: tuple[tuple[str, str], ...] = ()
@@ -123,7 +125,13 @@ def _strings(raw: object, at: str) -> tuple[str, ...]:
             raise _bad("Only strings are allowed here.", at)
         if not one:
             raise _bad("An empty string is not allowed here.", at)
+        _require_length(one, at)
     return tuple(listed)
+
+
+def _require_length(text: str, at: str) -> None:
+    if len(text) > _LONGEST:
+        raise DocumentError("too_large", f"A string can have {_LONGEST:,} characters. This one has {len(text):,}.", at)
 
 
 def _read_principals(raw: Mapping[str, Any], at: str) -> tuple[tuple[tuple[str, str], ...], bool]:
@@ -184,7 +192,11 @@ def _scalar(raw: object, at: str) -> str:
     if isinstance(raw, bool):
         return "true" if raw else "false"
     if isinstance(raw, str):
+        _require_length(raw, at)
         return raw
     if isinstance(raw, int | float):
-        return repr(raw)
+        text = repr(raw)
+        if "e" in text:
+            raise _bad(f"The number {text} needs an exponent. Write it as a string.", at)
+        return text
     raise _bad("A condition value is a string, a number or a boolean.", at)

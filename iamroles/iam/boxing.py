@@ -1,7 +1,7 @@
 """From statements to boxes under one reading, with what makes an answer less than certain noted on the way.
 
-Principals are read by polarity: Denies of the reference as wide as they can be, Denies of the new policies as narrow,
-Allows exactly (POLICY.md part 3).
+Principals are read by polarity: what the reference denies or excludes as wide as it can be, what the new policies deny
+or exclude as narrow, Allows exactly (POLICY.md part 3).
 """
 
 from __future__ import annotations
@@ -50,17 +50,17 @@ class Boxing:
         self.ids = ids or {}
         self.doubts: dict[str, None] = {}
 
-    def allows(self, documents: Iterable[Document]) -> list[Box]:
-        """Returns a box for each Allow."""
-        return [self._box(s, d, "allow") for d in documents for s in d.statements if s.effect == "Allow"]
+    def allows(self, documents: Iterable[Document], excluded: Width = "exact") -> list[Box]:
+        """Returns a box for each Allow; `excluded` is how NotPrincipal reads: "wide" where too large would be wrong."""
+        return [self.one(s, d, excluded) for d in documents for s in d.statements if s.effect == "Allow"]
 
     def denies(self, documents: Iterable[Document], width: Width) -> list[Box]:
         """Returns a box for each Deny."""
         return [self._box(s, d, width) for d in documents for s in d.statements if s.effect == "Deny"]
 
-    def one(self, statement: Statement, document: Document) -> Box:
+    def one(self, statement: Statement, document: Document, excluded: Width = "exact") -> Box:
         """Returns the box of a single Allow of the document."""
-        return self._box(statement, document, "allow")
+        return self._box(statement, document, excluded if statement.not_principals else "allow")
 
     def _box(self, statement: Statement, document: Document, width: Width) -> Box:
         tests = [
@@ -145,8 +145,10 @@ def _without_empty(patterns: frozenset[Pattern]) -> frozenset[Pattern]:
 
 
 def _principal(kind: str, name: str, width: Width) -> set[Pattern]:
-    if kind != "AWS":
-        return {literal(f"{kind}:{name}")}
+    if kind != "AWS" or (name != "*" and "*" in name):
+        text = f"{kind}:{name}"
+        # AWS refuses other wildcards, or may one day read them: then they stand for anything, or for nothing.
+        return {Pattern(glob(text).elements, text, text)} if "*" in name else {literal(text)}
     if name == "*":
         return {glob("*")} if width == "wide" else {glob("AWS:*")}
     if ACCOUNT.fullmatch(name):

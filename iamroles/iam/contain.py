@@ -18,8 +18,8 @@ from iamroles.iam.evaluate import Request
 from iamroles.iam.guesses import guesses
 from iamroles.iam.patterns import literal
 from iamroles.iam.regions import Region, regions_of
-from iamroles.iam.statements import variables
-from iamroles.iam.witness import Question, confirmed, plausible
+from iamroles.iam.statements import parts, variables
+from iamroles.iam.witness import Question, confirmed, plausible, root_beside_exceptions
 
 Word = Literal["proved", "counterexample", "maybe", "unknown"]
 Policies = Document | Sequence[Document]
@@ -93,6 +93,9 @@ class _Search:
         self._reading = reading
         self._boxes = Boxes(budget)
         self._boxing = Boxing(reading, ids=question.ids)
+        handing = root_beside_exceptions(question)
+        if handing:
+            self._boxing.doubts[f"AWS account {handing} may hand its right to those that are left out"] = None
         self._found: list[Box] = []
         self._more = leftovers(question, self._boxing, self._boxes)
 
@@ -152,7 +155,7 @@ def leftovers(question: Question, boxing: Boxing, boxes: Boxes, extra: Sequence[
     bounded = () if question.boundary is None else (question.boundary,)
     denied = boxing.denies((*question.new, *bounded), "exact")
     refused = boxing.denies(question.reference, "wide")
-    allowed = boxing.allows(question.reference)
+    allowed = boxing.allows(question.reference, "wide")
     limits = boxing.allows(bounded) if bounded else [box(())]
     asked = domain(trust=question.trust, account=question.account)
     for start in boxing.allows(question.new):
@@ -225,6 +228,7 @@ def _crossable(question: Question) -> Iterator[str]:
     for document in question.documents:
         for statement in document.statements:
             for text in statement.resources:
-                head = text.split(":", 5)[:5]
-                if text != "*" and (text.count(":") < 5 or any(sign in part for part in head for sign in "*?")):
+                written = "".join(one for one in parts(text, document.version) if isinstance(one, str))
+                head = written.split(":", 5)[:5]
+                if text != "*" and (written.count(":") < 5 or any(sign in part for part in head for sign in "*?")):
                     yield text

@@ -24,6 +24,7 @@ __all__ = [
     "DocumentError",
     "Kind",
     "canonical",
+    "decoded",
     "digest",
     "equal",
     "minified",
@@ -74,7 +75,8 @@ def parse(text_or_mapping: str | bytes | Mapping[str, Any], kind: Kind = "identi
         raise DocumentError("bad_document", "A policy document is a JSON object.")
     given = minify(value)
     if len(given) > CHARACTERS:
-        raise DocumentError("too_large", f"A document can have {CHARACTERS:,} characters. This one has {len(given):,}.")
+        message = f"A document can have {CHARACTERS:,} characters. This one has {len(given):,}."
+        raise DocumentError("too_large", message, f"character {CHARACTERS}")
     version = _reading.read_version(value)
     statements = _reading.read_statements(value, kind)
     text = json.dumps(
@@ -92,10 +94,12 @@ def _value_of(text_or_mapping: str | bytes | Mapping[str, Any]) -> object:
     if not isinstance(text_or_mapping, str):
         check_value(text_or_mapping)
         return text_or_mapping
-    text = text_or_mapping
-    if text.startswith("%"):
-        text = unquote(text)
-    return read_text(text)
+    return read_text(decoded(text_or_mapping))
+
+
+def decoded(text: str) -> str:
+    """Returns the text without the URL-encoding that IAM answers documents in."""
+    return unquote(text) if text.startswith("%") else text
 
 
 def canonical(document: Document) -> bytes:

@@ -11,6 +11,7 @@ import heapq
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import count
+from typing import Any
 
 from iamroles.iam.machine import Machine, Row
 from iamroles.iam.patterns import Pattern
@@ -42,10 +43,11 @@ class Emptiness:
         self._ticks = 0
         self._known: dict[tuple[frozenset[frozenset[Pattern]], frozenset[Pattern]], str | None] = {}
 
-    def tick(self) -> None:
-        """Counts one unit of work. Raises `OutOfBudget` when the caller wants to stop."""
-        self._ticks += 1
-        if self._ticks % 256 == 0:
+    def tick(self, work: int = 1) -> None:
+        """Counts units of work, a few microseconds each. Raises `OutOfBudget` when the caller wants to stop."""
+        self._ticks += work
+        if self._ticks >= 256:
+            self._ticks = 0
             self.ask_stop()
 
     def ask_stop(self) -> None:
@@ -86,6 +88,7 @@ class Emptiness:
     ) -> str | None:
         self.tick()
         if index == len(sets):
+            self.tick(_length(against) // 16)
             near = [one for one in against if not _apart(one, chosen)]
             word = _guess(chosen, near)
             return self._search(chosen, near) if word is None else word
@@ -93,6 +96,7 @@ class Emptiness:
             return self._choose(sets, index + 1, chosen, against)
         for one in sets[index]:
             if one.fixed is not None:
+                self.tick(len(one.fixed) // 16)
                 word = self._fixed(one.fixed, sets, chosen, against)
             elif _apart(one, chosen):
                 continue
@@ -119,20 +123,21 @@ class Emptiness:
         order = count()
         start = (0,) * len(rows)
         first = max((rest[0] for rest in least), default=0)
-        heap = [(first, next(order), start, follower.start, "")]
+        heap: list[_State] = [(first, next(order), start, follower.start, 0, None)]
         seen: dict[tuple[int, ...], list[int]] = {start: [follower.start]}
         states = 0
+        weight = 1 + follower.size // 2048  # a state holds a mask: large ones count for more
         while heap:
-            _, _, positions, mask, word = heapq.heappop(heap)
-            states += 1
-            self.tick()
+            _, _, positions, mask, length, word = heapq.heappop(heap)
+            states += weight
+            self.tick(weight)
             if states > self.budget.states:
                 raise OutOfBudget(f"more than {self.budget.states:,} states in one question")
             if not mask & follower.accepting and all(
                 rest[position] == 0 and _ends(row, position)
                 for row, rest, position in zip(rows, least, positions, strict=True)
             ):
-                return word
+                return _spelt(word)
             for letter in _letters_to_try(rows, positions, fresh, colon=colon):
                 after_mask = follower.step(mask, letter)
                 for after in _moves(rows, positions, letter):
@@ -142,8 +147,26 @@ class Emptiness:
                     known[:] = [old for old in known if old & after_mask != after_mask]
                     known.append(after_mask)
                     rest = max((left[p] for left, p in zip(least, after, strict=True)), default=0)
-                    heapq.heappush(heap, (len(word) + 1 + rest, next(order), after, after_mask, word + letter))
+                    heapq.heappush(
+                        heap, (length + 1 + rest, next(order), after, after_mask, length + 1, (word, letter))
+                    )
         return None
+
+
+_Word = Any  # the letters from the last one back: None, or the rest and a letter
+_State = tuple[int, int, tuple[int, ...], int, int, _Word]
+
+
+def _spelt(word: _Word) -> str:
+    letters: list[str] = []
+    while word is not None:
+        word, letter = word
+        letters.append(letter)
+    return "".join(reversed(letters))
+
+
+def _length(patterns: Iterable[Pattern]) -> int:
+    return sum(len(one.elements) for one in patterns)
 
 
 def _guess(chosen: Sequence[Pattern], against: Sequence[Pattern]) -> str | None:
@@ -159,9 +182,9 @@ def _guess(chosen: Sequence[Pattern], against: Sequence[Pattern]) -> str | None:
     return None
 
 
-def _preference(one: Pattern) -> tuple[int, str]:
+def _preference(one: Pattern) -> tuple[bool, int, str]:
     """The more a pattern says, the more a person recognises in the word that is found; and order must not be chance."""
-    return -one.shortest, one.text
+    return one.fixed is None, -one.shortest, one.text
 
 
 def _remaining(row: Row) -> list[int]:
@@ -212,7 +235,7 @@ def _moves(rows: Sequence[Row], positions: tuple[int, ...], letter: str) -> list
 
 
 def _fresh_letter(patterns: Iterable[Pattern]) -> str:
-    used = {letter for pattern in patterns for one in pattern.elements for letter in one.letters}
+    used = set[str]().union(*(pattern.letters for pattern in patterns))
     for letter in _FRESH:
         if letter not in used:
             return letter

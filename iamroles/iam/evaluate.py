@@ -7,11 +7,11 @@ here, so the two must not share matching code. Resources are read segment-wise, 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from iamroles.iam import _values
+from iamroles.iam import _expressions, _values
 from iamroles.iam.documents import Document
 from iamroles.iam.json_text import DocumentError
 from iamroles.iam.statements import (
@@ -30,6 +30,7 @@ Reading = Literal["wide", "exact"]
 _ACTION = re.compile(r"[^:]+:[^:]+", re.DOTALL)
 _RESOURCE = re.compile(r"\*|arn:[^:]+:[^:]+:[^:]*:[^:]*:.+", re.DOTALL)
 _LITERAL_START = re.compile(r"[^*?$]*")  # matches every text
+_LONGEST = 30_000_000  # letters of an expression times letters of a word: some hundredths of a second at worst
 _ACCOUNT = re.compile(r"[0-9]{12}", re.ASCII)
 _ROOT = re.compile(r"arn:[^:]*:iam::([0-9]{12}):root", re.ASCII)
 _ROLE = re.compile(r"(arn:[^:]*):iam::([0-9]{12}):role/(?:.*/)?([^/]+)", re.DOTALL)
@@ -76,12 +77,17 @@ def evaluate(
     *,
     ids: Mapping[str, str] | None = None,
     denied_principals: Reading = "wide",
+    stop: Callable[[], bool] | None = None,
 ) -> Decision:
-    """Returns the decision. `ids` maps AROA/AIDA ids to ARNs; `denied_principals` says how Denies read principals.
+    """Returns the decision. `ids` maps AROA/AIDA ids to ARNs; `denied_principals` says how Denies and NotPrincipal of
+    Allows read them.
 
-    Raises `DocumentError` with code bad_request when action, resource or context are no such things.
+    `stop` is asked now and then. Raises `DocumentError`: bad_request when action, resource or context are no such
+    things, too_large when `stop` says True or a pattern and a value are too long to be compared in good time.
     """
-    call = _Call(request, ids or {}, denied_principals)
+    if request.principal is None and any(document.kind == "trust" for document in policies):
+        raise DocumentError("bad_request", "A trust policy is asked with a principal.", "request.principal")
+    call = _Call(request, ids or {}, denied_principals, stop)
     matched: list[Matched] = []
     effects: set[tuple[bool, str]] = set()
     named: list[tuple[int | Literal["boundary"], Document]] = list(enumerate(policies))
@@ -106,27 +112,35 @@ def _decide(effects: set[tuple[bool, str]], *, bounded: bool) -> Literal["allowe
 class _Call:
     """The request made ready for matching: folded action, context keys in lower case, `[]` dropped."""
 
-    def __init__(self, request: Request, ids: Mapping[str, str], denied_principals: Reading) -> None:
+    def __init__(
+        self, request: Request, ids: Mapping[str, str], denied_principals: Reading, stop: Callable[[], bool] | None
+    ) -> None:
         if not _ACTION.fullmatch(request.action):
-            raise DocumentError("bad_request", f"An action looks like service:Name, not {request.action[:100]!r}.")
+            message = f"An action looks like service:Name, not {request.action[:100]!r}."
+            raise DocumentError("bad_request", message, "request.action")
         if not _RESOURCE.fullmatch(request.resource):
-            raise DocumentError("bad_request", f"A resource is an ARN or *, not {request.resource[:100]!r}.")
+            message = f"A resource is an ARN or *, not {request.resource[:100]!r}."
+            raise DocumentError("bad_request", message, "request.resource")
         self.action = ascii_lower(request.action)
         self.resource = request.resource
         self.principal = request.principal
         self.ids = ids
         self.denied_principals = denied_principals
+        self._stop = stop
+        self._compared = 0
         self.context: dict[str, tuple[str, ...]] = {}
         for key, value in request.context.items():
             folded = ascii_lower(key)
             if folded in self.context:
-                raise DocumentError("bad_request", f"The context key {key[:100]!r} stands twice.")
+                message = f"The context key {key[:100]!r} stands twice."
+                raise DocumentError("bad_request", message, f"request.context.{key[:100]}")
             self.context[folded] = (value,) if isinstance(value, str) else tuple(value)
         self.context = {key: values for key, values in self.context.items() if values}
 
     def matches(self, statement: Statement, version: str) -> bool:
         """True when action, resource, principal and every condition of the statement match."""
-        action = any(_glob(ascii_lower(pattern)).fullmatch(self.action) for pattern in statement.actions)
+        names = (_expressions.glob([(ascii_lower(pattern), False)]) for pattern in statement.actions)
+        action = any(self._matches(name, self.action) for name in names)
         if action == statement.not_actions:
             return False
         if statement.resources:
@@ -143,8 +157,20 @@ class _Call:
         start = _LITERAL_START.match(pattern)
         if start and not self.resource.startswith(start.group()):
             return False
-        source = _segmented(self._pieces(pattern, version), pad=True)
-        return source is not None and re.fullmatch(source, self.resource, re.DOTALL) is not None
+        source = _expressions.segmented(self._pieces(pattern, version), pad=True)
+        return source is not None and self._matches(source, self.resource)
+
+    def _matches(self, source: str, word: str) -> bool:
+        """Whether the whole word matches the expression, if that can be told within the limits."""
+        self._tick()
+        if len(source) * len(word) > _LONGEST:
+            raise DocumentError("too_large", "A pattern and a value are too long to be compared.", word[:100])
+        return re.fullmatch(source, word, re.DOTALL) is not None
+
+    def _tick(self) -> None:
+        self._compared += 1
+        if self._stop is not None and self._compared % 64 == 0 and self._stop():
+            raise DocumentError("too_large", "The time for this question ran out.", "request")
 
     def _pieces(self, text: str, version: str) -> list[tuple[str, bool]] | None:
         """The pattern as (text, is literal) pieces with variables filled in; None when one of them has no value."""
@@ -168,22 +194,25 @@ class _Call:
         return values[0] if len(values) == 1 else None
 
     def _principal_matches(self, statement: Statement) -> bool:
-        if self.principal is None:
-            raise DocumentError("bad_request", "A trust policy is asked with a principal.")
-        wide = statement.effect == "Deny" and self.denied_principals == "wide" and not statement.not_principals
-        cover = self._covers_widely if wide else self._covers
+        cover = self._covers
+        if (statement.effect == "Deny") != statement.not_principals:
+            cover = self._covers_widely if self.denied_principals == "wide" else self._is
         hit = any(cover(kind, self.ids.get(name, name)) for kind, name in statement.principals)
         return hit != statement.not_principals
 
+    def _is(self, kind: str, name: str) -> bool:
+        assert self.principal is not None  # noqa: S101  (checked by the caller)
+        asked = self.ids.get(self.principal[1], self.principal[1])
+        same = name == "*" or _principal_name(name) == _principal_name(asked) if kind == "AWS" else name == asked
+        return kind == self.principal[0] and same
+
     def _covers(self, kind: str, name: str) -> bool:
         assert self.principal is not None  # noqa: S101  (checked by the caller)
-        asked_kind, asked = self.principal[0], self.ids.get(self.principal[1], self.principal[1])
-        if kind != asked_kind:
-            return False
-        if kind != "AWS":
-            return name == asked
-        if name == "*" or _principal_name(name) == _principal_name(asked):
+        if self._is(kind, name):
             return True
+        if (kind, self.principal[0]) != ("AWS", "AWS"):
+            return False
+        asked = self.ids.get(self.principal[1], self.principal[1])
         role, session = _ROLE.fullmatch(name), _SESSION.fullmatch(asked)
         return role is not None and session is not None and role.groups() == session.groups()
 
@@ -219,73 +248,29 @@ class _Call:
     def _value_hits(self, condition: Condition, member: str, version: str) -> bool:
         base = condition.operator.base
         if not condition.operator.takes_variables:
-            return any(_values.compare(base, value, member) for value in condition.values)
+            return any(self._compares(base, value, member) for value in condition.values)
         for value in condition.values:
             pieces = self._pieces(value, version)
-            if pieces is not None and _string_hits(base, pieces, member):
+            if pieces is not None and self._string_hits(base, pieces, member):
                 return True
         return False
 
+    def _compares(self, base: str, value: str, member: str) -> bool:
+        self._tick()
+        return _values.compare(base, value, member)
 
-def _string_hits(base: str, pieces: list[tuple[str, bool]], member: str) -> bool:
-    if base in ARN_OPERATORS:
-        source = _segmented(pieces, pad=False)
-        return source is not None and re.fullmatch(source, member, re.DOTALL) is not None
-    if base == "StringLike":
-        return re.fullmatch(_glob_source(pieces, "."), member, re.DOTALL) is not None
-    text = "".join(piece for piece, _ in pieces)
-    if base == "StringEqualsIgnoreCase":
-        return ascii_lower(text) == ascii_lower(member)
-    return text == member
+    def _string_hits(self, base: str, pieces: list[tuple[str, bool]], member: str) -> bool:
+        if base in ARN_OPERATORS:
+            source = _expressions.segmented(pieces, pad=False)
+            return source is not None and self._matches(source, member)
+        if base == "StringLike":
+            return self._matches(_expressions.glob(pieces), member)
+        self._tick()
+        text = "".join(piece for piece, _ in pieces)
+        if base == "StringEqualsIgnoreCase":
+            return ascii_lower(text) == ascii_lower(member)
+        return text == member
 
 
 def _principal_name(name: str) -> str:
     return f"arn:aws:iam::{name}:root" if _ACCOUNT.fullmatch(name) else name
-
-
-def _glob(pattern: str) -> re.Pattern[str]:
-    return re.compile(_glob_source([(pattern, False)], "."), re.DOTALL)
-
-
-def _glob_source(pieces: list[tuple[str, bool]], any_character: str) -> str:
-    """The expression of a pattern. Between stars each run is matched at its first place and never tried again
-    (atomic groups), which is enough for wildcards and keeps matching linear.
-    """
-    runs = [""]
-    for text, literal in pieces:
-        for character in text:
-            if literal or character not in "*?":
-                runs[-1] += re.escape(character)
-            elif character == "?":
-                runs[-1] += any_character
-            else:
-                runs.append("")
-    if len(runs) == 1:
-        return runs[0]
-    middle = "".join(f"(?>{any_character}*?{run})" for run in runs[1:-1] if run)
-    return f"{runs[0]}{middle}{any_character}*{runs[-1]}"
-
-
-def _segmented(pieces: list[tuple[str, bool]] | None, *, pad: bool) -> str | None:
-    """The expression of an ARN pattern: in the first five segments wildcards do not match a colon.
-
-    Colons of variables' values do not divide. A pattern with fewer than five colons is padded with `:*`, or, without
-    `pad`, matches nothing (None).
-    """
-    if pieces is None:
-        return None
-    segments: list[list[tuple[str, bool]]] = [[]]
-    for text, literal in pieces:
-        if literal:
-            segments[-1].append((text, True))
-            continue
-        for position, piece in enumerate(text.split(":", 6 - len(segments)) if len(segments) < 6 else [text]):
-            if position:
-                segments.append([])
-            segments[-1].append((piece, False))
-    if len(segments) < 6:
-        if not pad:
-            return None
-        segments += [[("*", False)] for _ in range(6 - len(segments))]
-    sources = [_glob_source(segment, "[^:]") for segment in segments[:5]]
-    return ":".join([*sources, _glob_source(segments[5], ".")])

@@ -32,7 +32,8 @@ class DocumentError(ValueError):
 def read_text(text: str, *, characters: int = CHARACTERS, depth: int = DEPTH, values: int = VALUES) -> Any:
     """Returns the value of a JSON text. Raises `DocumentError` (bad_json, duplicate_key, too_deep, too_large)."""
     if len(text) > characters:
-        raise DocumentError("too_large", f"A document can have {characters:,} characters. This one has {len(text):,}.")
+        message = f"A document can have {characters:,} characters. This one has {len(text):,}."
+        raise DocumentError("too_large", message, f"character {characters}")
     if text.startswith("\ufeff"):
         raise DocumentError("bad_json", "The text begins with a byte order mark (U+FEFF). Remove it.", "character 0")
     _require_depth(text, depth)
@@ -118,16 +119,16 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _integer(text: str) -> int:
     if len(text) > 17 or not -_LARGEST < int(text) < _LARGEST:
-        raise DocumentError("bad_json", f"The number {text[:20]} is too large. Write it as a string.")
+        raise DocumentError("bad_json", f"The number {text[:20]} is too large. Write it as a string.", text[:20])
     return int(text)
 
 
 def _float(text: str) -> float:
     value = float(text)
     if len(text) > 20 or value in (float("inf"), float("-inf")):
-        raise DocumentError("bad_json", f"The number {text[:20]} is too long. Write it as a string.")
+        raise DocumentError("bad_json", f"The number {text[:20]} is too long. Write it as a string.", text[:20])
     return value
 
 
 def _refuse_constant(text: str) -> NoReturn:
-    raise DocumentError("bad_json", f"{text} is not JSON. Write it as a string.")
+    raise DocumentError("bad_json", f"{text} is not JSON. Write it as a string.", text)

@@ -2,29 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 Row = Sequence[tuple[bool, str, bool]]  # the elements of a pattern: star, letters, colon
+Positions = tuple[list[int], list[int]]  # those that a letter moves on from, those (of stars) that it stays at
 
 
 class Machine:
-    """The patterns side by side. `start` and `accepting` are masks; tables of letters are made when first needed."""
+    """The patterns side by side. `start` and `accepting` are masks, of `size` bits; those of letters are made when
+    first needed.
+    """
 
     def __init__(self, rows: Sequence[Row]) -> None:
-        self._rows = rows
-        self._stars = 0
-        self.accepting = 0
-        self.start = 0
-        offset = 0
+        self.size = sum(len(row) + 1 for row in rows)
+        any_letter: Positions = ([], [])
+        any_but_colon: Positions = ([], [])
+        self._of_letter: dict[str, Positions] = {}
+        stars, starts, ends = [], [], []
+        position = 0
         for row in rows:
-            for position, one in enumerate(row):
-                if one[0]:
-                    self._stars |= 1 << (offset + position)
-            self.start |= 1 << offset
-            offset += len(row) + 1
-            self.accepting |= 1 << (offset - 1)
-        self.start = self._closed(self.start)
+            starts.append(position)
+            for star, letters, colon in row:
+                if star:
+                    stars.append(position)
+                if letters:
+                    for letter in letters:
+                        self._of_letter.setdefault(letter, ([], []))[star].append(position)
+                else:
+                    (any_letter if colon else any_but_colon)[star].append(position)
+                position += 1
+            ends.append(position)
+            position += 1
+        self._stars = self._mask(stars)
+        self._any_letter = self._masks(any_letter)
+        self._any_but_colon = self._masks(any_but_colon)
+        self.accepting = self._mask(ends)
+        self.start = self._closed(self._mask(starts))
         self._tables: dict[str, tuple[int, int]] = {}
+
+    def _mask(self, positions: Iterable[int]) -> int:
+        made = bytearray(self.size // 8 + 1)
+        for position in positions:
+            made[position >> 3] |= 1 << (position & 7)
+        return int.from_bytes(made, "little")
+
+    def _masks(self, positions: Positions) -> tuple[int, int]:
+        return self._mask(positions[0]), self._mask(positions[1])
 
     def _closed(self, mask: int) -> int:
         while True:
@@ -34,17 +57,12 @@ class Machine:
             mask = more
 
     def _table(self, letter: str) -> tuple[int, int]:
-        moves = stays = 0
-        bit = 1
-        for row in self._rows:
-            for star, letters, colon in row:
-                if letter in letters if letters else (colon or letter != ":"):
-                    if star:
-                        stays |= bit
-                    else:
-                        moves |= bit
-                bit <<= 1
-            bit <<= 1
+        moves, stays = self._any_letter
+        if letter != ":":
+            moves, stays = moves | self._any_but_colon[0], stays | self._any_but_colon[1]
+        if letter in self._of_letter:
+            own = self._masks(self._of_letter[letter])
+            moves, stays = moves | own[0], stays | own[1]
         self._tables[letter] = (moves, stays)
         return moves, stays
 

@@ -84,6 +84,11 @@ class Pattern:
         return _run(self.elements[::-1])[::-1]
 
     @cached_property
+    def letters(self) -> frozenset[str]:
+        """The letters that it mentions."""
+        return frozenset(letter for one in self.elements for letter in one.letters)
+
+    @cached_property
     def shortest(self) -> int:
         """The length of the shortest word."""
         return sum(not one.star for one in self.elements)

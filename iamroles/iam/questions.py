@@ -5,125 +5,108 @@ Formats are those of POLICY.md part 2. Nothing here prints, exits or reads a clo
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from iamroles.iam import documents
+from iamroles.iam import documents, given
 from iamroles.iam.arns import ArnError
-from iamroles.iam.checks.facts import LintFacts, kind_of
-from iamroles.iam.contain import contains
+from iamroles.iam.boxing import ACCOUNT
+from iamroles.iam.checks.facts import LintFacts
+from iamroles.iam.contain import Verdict, contains
 from iamroles.iam.diff import diff
 from iamroles.iam.documents import Document, DocumentError
 from iamroles.iam.emptiness import Budget
 from iamroles.iam.evaluate import Request, evaluate
+from iamroles.iam.given import bad_request
 from iamroles.iam.json_text import read_text
 from iamroles.iam.lint import lint
 
-_LINE = 1_048_576  # VA12: one batch line
+LINE = 1_048_576  # VA12: bytes of one question, its line end not counted
 _DEPTH = 20  # a document's 12 and the envelope around it
 _VALUES = 60_000  # several documents of 5,000 each
 Answer = tuple[dict[str, Any], int]
 Clock = Callable[[], float]
+Question = Mapping[str, Any]
 
 
 def answer(command: str, text: bytes, *, budget: Budget, clock: Clock) -> Answer:
     """Returns the answer and the exit code of a single question. Never raises for bad input."""
-    name: object = None
+    text = text.rstrip(b"\r\n")
     try:
         question = _read(text)
-        name = question.get("id")
         result, code = COMMANDS[command](question, budget, clock)
     except DocumentError as error:
-        return {"id": name, "error": {"code": error.code, "message": error.message, "at": error.at}}, 2
-    return {"id": name, **result}, code
+        return {"id": _id_of(text), "error": {"code": error.code, "message": error.message, "at": error.at}}, 2
+    return {"id": question.get("id"), **result}, code
 
 
-def _read(text: bytes) -> Mapping[str, Any]:
-    if len(text) > _LINE:
-        raise DocumentError("too_large", f"A line can have {_LINE:,} bytes.")
+def _read(text: bytes) -> Question:
+    if len(text) > LINE:
+        raise DocumentError("too_large", f"A line can have {LINE:,} bytes.", f"byte {LINE}")
     try:
         decoded = text.decode()
     except UnicodeDecodeError as error:
         raise DocumentError("bad_json", "The line is not UTF-8.", f"byte {error.start}") from error
-    question = read_text(decoded, characters=_LINE, depth=_DEPTH, values=_VALUES)
+    question = read_text(decoded, characters=LINE, depth=_DEPTH, values=_VALUES)
     if not isinstance(question, Mapping):
-        raise DocumentError("bad_request", "A question is a JSON object.")
+        raise bad_request("A question is a JSON object.", "character 0")
     return question
 
 
-def _document(raw: object, at: str) -> Document:
-    """Reads a document given as an object or as text; one with principals is a trust policy."""
-    if isinstance(raw, str):
-        value = read_text(raw) if not raw.startswith("%") else None
-        kind = kind_of(value) if value is not None else _encoded_kind(raw)
-        return _placed(lambda: documents.parse(raw, kind), at)
-    if not isinstance(raw, Mapping):
-        raise DocumentError("bad_request", f"{at} must be a policy document.", at)
-    return _placed(lambda: documents.parse(raw, kind_of(raw)), at)
-
-
-def _encoded_kind(raw: str) -> documents.Kind:
-    return "trust" if "%22Principal%22" in raw or "%22NotPrincipal%22" in raw else "identity"
-
-
-def _placed(parse: Callable[[], Document], at: str) -> Document:
+def _id_of(text: bytes) -> object:
+    """The id of a faulty question where it can be read after all, so that the answer can be told apart; else None."""
+    if len(text) > LINE:
+        return None
     try:
-        return parse()
-    except DocumentError as error:
-        raise DocumentError(error.code, error.message, f"{at}.{error.at}" if error.at else at) from error
+        question = json.loads(text.decode(), parse_constant=lambda _: None)
+        name = question.get("id") if isinstance(question, dict) else None
+        json.dumps(name, allow_nan=False)
+    except (ValueError, RecursionError):
+        return None
+    return name
 
 
-def _documents(raw: object, at: str) -> tuple[Document, ...]:
-    if raw is None:
-        return ()
-    if isinstance(raw, list):
-        return tuple(_document(one, f"{at}[{index}]") for index, one in enumerate(raw))
-    return (_document(raw, at),)
+def _policies(question: Question, name: str) -> tuple[Document, ...]:
+    """One document or a list of them."""
+    raw = _required(question, name)
+    return given.document_list(raw, name) if isinstance(raw, list) else (given.document(raw, name),)
 
 
-def _required(question: Mapping[str, Any], name: str) -> Any:
+def _required(question: Question, name: str) -> Any:
     if name not in question:
-        raise DocumentError("bad_request", f"The question lacks {name!r}.", name)
+        raise bad_request(f"The question lacks {name!r}.", name)
     return question[name]
 
 
-def _ids(question: Mapping[str, Any]) -> dict[str, str]:
-    ids = question.get("ids") or {}
-    if not isinstance(ids, Mapping) or not all(isinstance(one, str) for one in ids.values()):
-        raise DocumentError("bad_request", "ids maps ids to ARNs.", "ids")
-    return dict(ids)
+def _boundary(question: Question) -> Document | None:
+    raw = question.get("boundary")
+    return None if raw is None else given.document(raw, "boundary", "identity")
 
 
-def _account(question: Mapping[str, Any]) -> str | None:
+def _ids(question: Question) -> dict[str, str]:
+    raw = question.get("ids")
+    return {} if raw is None else given.text_pairs(raw, "ids")
+
+
+def _account(question: Question) -> str | None:
     account = question.get("account")
-    if account is not None and not (
-        isinstance(account, str) and len(account) == 12 and account.isascii() and account.isdigit()
-    ):
-        raise DocumentError("bad_request", "An account has 12 digits.", "account")
+    if account is not None and not (isinstance(account, str) and ACCOUNT.fullmatch(account)):
+        raise bad_request("An account has 12 digits.", "account")
     return account
 
 
-def _contains(question: Mapping[str, Any], budget: Budget, clock: Clock) -> tuple[dict[str, Any], int]:
-    new, reference = (
-        _documents(_required(question, "new"), "new"),
-        _documents(_required(question, "reference"), "reference"),
-    )
-    boundary = None if question.get("boundary") is None else _document(question["boundary"], "boundary")
+def _contains(question: Question, budget: Budget, clock: Clock) -> Answer:
     started = clock()
+    new, reference = _policies(question, "new"), _policies(question, "reference")
+    account, boundary, ids = _account(question), _boundary(question), _ids(question)
     try:
-        verdict = contains(new, reference, _account(question), boundary=boundary, ids=_ids(question), budget=budget)
+        verdict = contains(new, reference, account, boundary=boundary, ids=ids, budget=budget)
     except ValueError as error:
-        raise DocumentError("bad_request", str(error)) from error
-    witness = verdict.witness
-    shown: dict[str, Any] | None = None
-    if witness is not None:
-        context = {k: v if isinstance(v, str) else list(v) for k, v in witness.context.items()}
-        shown = {"action": witness.action, "resource": witness.resource, "context": context}
-        if witness.principal is not None:
-            shown["principal"] = {witness.principal[0]: witness.principal[1]}
+        raise bad_request(str(error), "reference") from error
     result = {
         "verdict": verdict.verdict,
-        "witness": shown,
+        "witness": _witness(verdict),
         "ms": round((clock() - started) * 1000, 3),
         "reason": verdict.reason,
         "regions": [region.as_mapping() for region in verdict.regions],
@@ -131,14 +114,19 @@ def _contains(question: Mapping[str, Any], budget: Budget, clock: Clock) -> tupl
     return result, {"proved": 0, "counterexample": 1}.get(verdict.verdict, 3)
 
 
-def _evaluate(question: Mapping[str, Any], _: Budget, __: Clock) -> tuple[dict[str, Any], int]:
-    policies = _required(question, "policies")
-    if not isinstance(policies, list):
-        raise DocumentError("bad_request", "policies is a list of documents.", "policies")
-    boundary = None if question.get("boundary") is None else _document(question["boundary"], "boundary")
-    decision = evaluate(
-        _documents(policies, "policies"), boundary, _request(_required(question, "request")), ids=_ids(question)
-    )
+def _witness(verdict: Verdict) -> dict[str, Any] | None:
+    call = verdict.witness
+    if call is None:
+        return None
+    context = {key: value if isinstance(value, str) else list(value) for key, value in call.context.items()}
+    principal = {} if call.principal is None else {"principal": {call.principal[0]: call.principal[1]}}
+    return {"action": call.action, "resource": call.resource, "context": context, **principal}
+
+
+def _evaluate(question: Question, budget: Budget, _: Clock) -> Answer:
+    policies = given.document_list(_required(question, "policies"), "policies")
+    request = _request(_required(question, "request"))
+    decision = evaluate(policies, _boundary(question), request, ids=_ids(question), stop=budget.stop)
     statements = [
         {"policy": one.policy, "index": one.index, "sid": one.sid, "effect": one.effect} for one in decision.statements
     ]
@@ -146,21 +134,19 @@ def _evaluate(question: Mapping[str, Any], _: Budget, __: Clock) -> tuple[dict[s
 
 
 def _request(raw: object) -> Request:
-    if not isinstance(raw, Mapping):
-        raise DocumentError("bad_request", "request is an object.", "request")
-    action, resource = raw.get("action"), raw.get("resource", "*")
-    if not isinstance(action, str) or not isinstance(resource, str):
-        raise DocumentError("bad_request", "action and resource are strings.", "request")
-    context = raw.get("context") or {}
-    if not isinstance(context, Mapping):
-        raise DocumentError("bad_request", "context is an object.", "request.context")
+    asked = given.mapping(raw, "request")
+    principal = _asked_principal(asked.get("principal"))
+    if principal is not None:
+        asked = {"resource": "*", **asked}  # a trust policy has no resources
+    for name in ("action", "resource"):
+        if not isinstance(asked.get(name), str):
+            raise bad_request(f"The request needs its {name} as a string.", f"request.{name}")
+    context = asked.get("context")
+    context = {} if context is None else given.mapping(context, "request.context")
     for key, value in context.items():
-        listed = value if isinstance(value, list) else [value]
-        if not all(isinstance(one, str) for one in listed):
-            raise DocumentError(
-                "bad_request", "A context value is a string or a list of strings.", f"request.context.{key}"
-            )
-    return Request(action, resource, dict(context), _asked_principal(raw.get("principal")))
+        if not all(isinstance(one, str) for one in (value if isinstance(value, list) else [value])):
+            raise bad_request("A context value is a string or a list of strings.", f"request.context.{key}")
+    return Request(asked["action"], asked["resource"], dict(context), principal)
 
 
 def _asked_principal(raw: object) -> tuple[str, str] | None:
@@ -170,41 +156,37 @@ def _asked_principal(raw: object) -> tuple[str, str] | None:
         kind, name = next(iter(raw.items()))
         if kind in {"AWS", "Service", "Federated"} and isinstance(name, str):
             return kind, name
-    raise DocumentError("bad_request", 'principal is an object such as {"Service": "…"}.', "request.principal")
+    raise bad_request('principal is an object such as {"Service": "…"}.', "request.principal")
 
 
-def _lint(question: Mapping[str, Any], budget: Budget, _: Clock) -> tuple[dict[str, Any], int]:
+def _lint(question: Question, budget: Budget, _: Clock) -> Answer:
     raw = _required(question, "document")
     kind = question.get("kind", "identity")
     if kind not in ("identity", "trust"):
-        raise DocumentError("bad_request", "kind is identity or trust.", "kind")
-    facts = question.get("facts")
-    if facts is not None and not isinstance(facts, Mapping):
-        raise DocumentError("bad_request", "facts is an object.", "facts")
-    told = None if facts is None else LintFacts.from_mapping(facts)
+        raise bad_request("kind is identity or trust.", "kind")
+    facts = None if question.get("facts") is None else LintFacts.from_mapping(question["facts"])
     document: Any = raw if isinstance(raw, str | Mapping) else "null"
     try:
-        findings = lint(document, kind, _account(question), told, budget=budget)
+        findings = lint(document, kind, _account(question), facts, budget=budget)
     except ArnError as error:
-        raise DocumentError("bad_request", str(error), "facts") from error
+        raise bad_request(str(error), "facts") from error
     bad = any(one.severity in {"high", "forbidden"} or one.will_not_work for one in findings if not one.standard)
     return {"findings": [one.as_mapping() for one in findings]}, int(bad)
 
 
-def _diff(question: Mapping[str, Any], budget: Budget, _: Clock) -> tuple[dict[str, Any], int]:
+def _diff(question: Question, budget: Budget, _: Clock) -> Answer:
     before, after = (
-        _documents(_required(question, "before"), "before"),
-        _documents(_required(question, "after"), "after"),
+        () if _required(question, name) is None else _policies(question, name) for name in ("before", "after")
     )
     try:
         found = diff(before, after, ids=_ids(question), budget=budget)
     except ValueError as error:
-        raise DocumentError("bad_request", str(error)) from error
+        raise bad_request(str(error), "after") from error
     return found.as_mapping(), 3 if found.unfinished else int(found.changed)
 
 
-def _canonical(question: Mapping[str, Any], _: Budget, __: Clock) -> tuple[dict[str, Any], int]:
-    document = _document(_required(question, "document"), "document")
+def _canonical(question: Question, _: Budget, __: Clock) -> Answer:
+    document = given.document(_required(question, "document"), "document")
     result = {
         "canonical": documents.canonical(document).decode(),
         "sha256": documents.digest(document),
@@ -213,7 +195,7 @@ def _canonical(question: Mapping[str, Any], _: Budget, __: Clock) -> tuple[dict[
     return result, 0
 
 
-COMMANDS: Mapping[str, Callable[[Mapping[str, Any], Budget, Clock], tuple[dict[str, Any], int]]] = {
+COMMANDS: Mapping[str, Callable[[Question, Budget, Clock], Answer]] = {
     "contains": _contains,
     "evaluate": _evaluate,
     "lint": _lint,

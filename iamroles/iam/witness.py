@@ -5,15 +5,17 @@ The question that was asked is a value here too, because confirming means asking
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from iamroles.iam import catalogue
 from iamroles.iam.boxes import ACTION, KEY, PRINCIPAL, RESOURCE, Box, Boxes, Test
-from iamroles.iam.documents import Document
+from iamroles.iam.boxing import ACCOUNT
+from iamroles.iam.documents import Document, DocumentError
 from iamroles.iam.evaluate import Request, evaluate
-from iamroles.iam.patterns import Builder, literal
+from iamroles.iam.patterns import Builder
+from iamroles.iam.statements import Statement
 
 Width = Literal["wide", "exact"]
 _SWAPPED: tuple[tuple[Width, Width], ...] = (("exact", "wide"), ("wide", "exact"))
@@ -48,12 +50,20 @@ def confirmed(question: Question, piece: Box, boxes: Boxes, values: Mapping[str,
     witness = plausible(question, piece, boxes, values)
     if witness is None:
         return None
-    for narrow, wide in _SWAPPED if question.trust else _SWAPPED[:1]:
-        if not evaluate(question.new, question.boundary, witness, ids=question.ids, denied_principals=narrow).allowed:
-            return None
-        if evaluate(question.reference, None, witness, ids=question.ids, denied_principals=wide).allowed:
-            return None
-    return witness
+    try:
+        held = all(_holds(question, witness, boxes, *swap) for swap in (_SWAPPED if question.trust else _SWAPPED[:1]))
+    except DocumentError as error:
+        if error.code != "too_large":
+            raise
+        return None  # too long to be compared, or out of time: not confirmed
+    return witness if held else None
+
+
+def _holds(question: Question, call: Request, boxes: Boxes, narrow: Width, wide: Width) -> bool:
+    stop, ids = boxes.budget.stop, question.ids
+    if not evaluate(question.new, question.boundary, call, ids=ids, denied_principals=narrow, stop=stop).allowed:
+        return False
+    return not evaluate(question.reference, None, call, ids=ids, denied_principals=wide, stop=stop).allowed
 
 
 def plausible(question: Question, piece: Box, boxes: Boxes, values: Mapping[str, str]) -> Request | None:
@@ -84,10 +94,11 @@ def plausible(question: Question, piece: Box, boxes: Boxes, values: Mapping[str,
 
 def _known_action(piece: Box, boxes: Boxes) -> str:
     """An action of the piece, if possible one that a person knows, in its own spelling."""
-    known = catalogue.actions()
-    names = Test(ACTION, "word", positive=True, patterns=frozenset(map(literal, known)))
-    found = boxes.value(piece.of(ACTION) | {names}) or boxes.value(piece.of(ACTION))
-    return known[str(found)].name if found in known else str(found)
+    tests = sorted(piece.of(ACTION), key=lambda test: test.domain)  # those that say most first
+    for name, action in catalogue.actions().items():
+        if all(test.positive == any(one.matches(name) for one in test.patterns) for test in tests):
+            return action.name
+    return str(boxes.value(piece.of(ACTION)))
 
 
 def _likely_resource(piece: Box, boxes: Boxes, action: str) -> str:
@@ -103,18 +114,46 @@ def _likely_resource(piece: Box, boxes: Boxes, action: str) -> str:
 
 def _delegated(question: Question, principal: tuple[str, str]) -> bool:
     """True when the account root and a principal of the account stand on the two sides: one may hand to the other."""
-    pieces = principal[1].split(":")
-    if principal[0] != "AWS" or len(pieces) < 6 or not pieces[4]:
+    account = _account_of(principal[1])
+    if principal[0] != "AWS" or not account:
         return False
-    named = {
-        value
-        for document in question.reference
-        for statement in document.statements
-        if statement.effect == "Allow"
-        for kind, value in statement.principals
-        if kind == "AWS"
+    named = [name for s in _statements(question.reference, "Allow") for name in _aws_names(question, s)]
+    beside = [name for name in named if _account_of(name) == account]
+    return bool(beside) if _is_root(principal[1]) else any(map(_is_root, beside))
+
+
+def root_beside_exceptions(question: Question) -> str:
+    """The AWS account whose root new lets in, while the reference leaves single principals of the account out; else ''.
+
+    The root may hand its right to exactly those.
+    """
+    let_in = {
+        _account_of(name)
+        for statement in _statements(question.new, "Allow")
+        if not statement.not_principals
+        for name in _aws_names(question, statement)
+        if _is_root(name)
     }
-    root = f":iam::{pieces[4]}:root"
-    if pieces[5] == "root":
-        return any(value.split(":")[4:5] == [pieces[4]] for value in named)
-    return pieces[4] in named or any(value.endswith(root) for value in named)
+    left_out = [
+        *_statements(question.reference, "Deny"),
+        *(one for one in _statements(question.reference, "Allow") if one.not_principals),
+    ]
+    names = (name for statement in left_out for name in _aws_names(question, statement) if not _is_root(name))
+    return next((account for account in map(_account_of, names) if account in let_in), "")
+
+
+def _statements(policies: Iterable[Document], effect: str) -> Iterator[Statement]:
+    return (one for document in policies for one in document.statements if one.effect == effect)
+
+
+def _aws_names(question: Question, statement: Statement) -> Iterator[str]:
+    ids = question.ids or {}
+    return (ids.get(name, name) for kind, name in statement.principals if kind == "AWS")
+
+
+def _account_of(name: str) -> str:
+    return name if ACCOUNT.fullmatch(name) else "".join(name.split(":", 5)[4:5])
+
+
+def _is_root(name: str) -> bool:
+    return ACCOUNT.fullmatch(name) is not None or name.split(":", 5)[5:] == ["root"]

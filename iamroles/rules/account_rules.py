@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from iamroles import canonical
 from iamroles.iam import documents
-from iamroles.iam.checks.facts import kind_of
 from iamroles.iam.documents import Document, DocumentError
+from iamroles.iam.given import kind_of
 from iamroles.iam.json_text import read_text
 
 STANDARD: Final = "standard"

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from iamroles.iam import documents
-from iamroles.iam.documents import Document, DocumentError
+from iamroles.iam import given
+from iamroles.iam.documents import Document
 
 Severity = Literal["forbidden", "high", "medium", "note"]
 
@@ -71,60 +71,24 @@ class LintFacts:
 
     @classmethod
     def from_mapping(cls, value: Mapping[str, Any]) -> LintFacts:
-        """Returns the facts out of their JSON form. Raises `DocumentError` (bad_request) for another shape."""
-        known = {"expected", "passed", "standard", "needs", "rest", *_TEXTS, "policy_label", "bundles_tagged"}
-        unknown = sorted(set(value) - known)
-        if unknown:
-            raise DocumentError("bad_request", f"There is no fact {unknown[0]!r}.", f"facts.{unknown[0]}")
-        expected = _mapping(value.get("expected", {}), "facts.expected")
+        """Returns the facts out of their JSON form. Raises `DocumentError` for another shape."""
+        value = given.mapping(value, "facts", _KNOWN)
+        expected = given.mapping(value.get("expected", {}), "facts.expected", _EXPECTED)
+        passed = given.mapping(value.get("passed", {}), "facts.passed")
         return cls(
-            expected_trust=_texts(expected.get("trust", []), "facts.expected.trust"),
-            expected_grants=_pairs(expected.get("grants", {}), "facts.expected.grants"),
-            passed_trust=_pairs(expected.get("passed_trust", {}), "facts.expected.passed_trust"),
-            passed={
-                arn: documents.parse(one, "trust")
-                for arn, one in _mapping(value.get("passed", {}), "facts.passed").items()
-            },
-            standard=_documents(value.get("standard", []), "facts.standard"),
-            needs=_documents(value.get("needs", []), "facts.needs"),
-            rest=_documents(value.get("rest", []), "facts.rest"),
-            policy_label=str(value.get("policy_label", "Limited")),
-            bundles_tagged=bool(value.get("bundles_tagged", True)),
-            **{name: _texts(value.get(name, []), f"facts.{name}") for name in _TEXTS},
+            expected_trust=given.texts(expected.get("trust", []), "facts.expected.trust"),
+            expected_grants=given.text_pairs(expected.get("grants", {}), "facts.expected.grants"),
+            passed_trust=given.text_pairs(expected.get("passed_trust", {}), "facts.expected.passed_trust"),
+            passed={arn: given.document(one, f"facts.passed.{arn}", "trust") for arn, one in passed.items()},
+            policy_label=given.text(value.get("policy_label", "Limited"), "facts.policy_label"),
+            bundles_tagged=given.truth(value.get("bundles_tagged", True), "facts.bundles_tagged"),
+            standard=given.document_list(value.get("standard", []), "facts.standard"),
+            needs=given.document_list(value.get("needs", []), "facts.needs"),
+            rest=given.document_list(value.get("rest", []), "facts.rest"),
+            **{name: given.texts(value.get(name, []), f"facts.{name}") for name in _TEXTS},
         )
 
 
 _TEXTS = ("execution_roles", "task_roles", "hooks", "topics", "bundles", "owned_prefixes")
-
-
-def kind_of(value: Any) -> Literal["identity", "trust"]:
-    """Returns "trust" for a document whose statements name principals, as the command line reads documents."""
-    raw = value.get("Statement") if isinstance(value, Mapping) else None
-    listed = raw if isinstance(raw, list | tuple) else [raw]
-    named = any(isinstance(one, Mapping) and ("Principal" in one or "NotPrincipal" in one) for one in listed)
-    return "trust" if named else "identity"
-
-
-def _mapping(value: Any, at: str) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise DocumentError("bad_request", f"{at} must be an object.", at)
-    return value
-
-
-def _texts(value: Any, at: str) -> tuple[str, ...]:
-    if not isinstance(value, list | tuple) or not all(isinstance(one, str) for one in value):
-        raise DocumentError("bad_request", f"{at} must be a list of strings.", at)
-    return tuple(value)
-
-
-def _pairs(value: Any, at: str) -> dict[str, str]:
-    found = _mapping(value, at)
-    if not all(isinstance(one, str) for one in found.values()):
-        raise DocumentError("bad_request", f"{at} must hold strings.", at)
-    return dict(found)
-
-
-def _documents(value: Any, at: str) -> tuple[Document, ...]:
-    if not isinstance(value, list | tuple):
-        raise DocumentError("bad_request", f"{at} must be a list of documents.", at)
-    return tuple(documents.parse(one, kind_of(one)) for one in value)
+_KNOWN = frozenset({"expected", "passed", "standard", "needs", "rest", "policy_label", "bundles_tagged", *_TEXTS})
+_EXPECTED = frozenset({"trust", "grants", "passed_trust"})

@@ -99,8 +99,9 @@ class Ground:
         self._anywhere = domain(trust=document.kind == "trust", account=None)
         self._text = document.given
         self._known_starts: dict[tuple[tuple[Statement, ...] | None, bool], list[Box]] = {}
-        self._known_boxes: dict[Reading, tuple[Boxing, dict[int, Box]]] = {}
+        self._known_boxes: dict[Reading, tuple[Boxing, dict[int, tuple[Box, Box]]]] = {}
         self._known_denied: list[Box] | None = None
+        self._known_given: dict[tuple[Document, ...], tuple[Boxing, list[Box], list[Box]]] = {}
 
     def with_rest(self) -> Ground:
         """Returns the ground of the union with the other documents of the role."""
@@ -166,28 +167,35 @@ class Ground:
 
     def standard_gives(self, boxes: Iterable[Box]) -> bool:
         """Returns True when the standard's documents of this kind are proved to allow all of the boxes."""
-        given = [one for one in self.facts.standard if one.kind == self.document.kind]
         pieces = list(boxes)
-        if not given or not pieces:
+        if not self.facts.standard or not pieces:
             return False
-        boxing = Boxing()
+        boxing, denied, allowed = self._given(self.facts.standard)
         try:
-            for refused in boxing.denies(given, "wide"):
+            for refused in denied:
                 if any(self._boxes.meet(piece, refused) is not None for piece in pieces):
                     return False
-            left = self._boxes.subtract_all(pieces, boxing.allows(given))
+            left = self._boxes.subtract_all(pieces, allowed)
         except OutOfBudget:
             return False
         return not left and not boxing.doubts
+
+    def _given(self, given: tuple[Document, ...]) -> tuple[Boxing, list[Box], list[Box]]:
+        """What documents of this kind at least deny and at least allow, made once as every finding asks for it."""
+        if given not in self._known_given:
+            boxing = Boxing()
+            same_kind = [one for one in given if one.kind == self.document.kind]
+            self._known_given[given] = (boxing, boxing.denies(same_kind, "wide"), boxing.allows(same_kind, "wide"))
+        return self._known_given[given]
 
     def shadowed(self, statement: Statement) -> bool:
         """Returns True when the document's other Allows are proved to allow all of a statement, in both readings."""
         try:
             for reading in (FIRST, Reading(crossing=True)):
                 boxing, boxes = self._boxed(reading)
-                start = boxes[statement.index]
+                start = boxes[statement.index][0]
                 inside = [self._boxes.meet(start, outer) for outer in self._anywhere]
-                others = [one for index, one in boxes.items() if index != statement.index]
+                others = [one for index, (_, one) in boxes.items() if index != statement.index]
                 left = self._boxes.subtract_all([one for one in inside if one is not None], others)
                 if left or boxing.doubts:
                     return False
@@ -195,21 +203,24 @@ class Ground:
             return False
         return True
 
-    def _boxed(self, reading: Reading) -> tuple[Boxing, dict[int, Box]]:
-        """The document's Allows by position, made once a reading."""
+    def _boxed(self, reading: Reading) -> tuple[Boxing, dict[int, tuple[Box, Box]]]:
+        """The document's Allows by position, made once a reading: at most and at least what they allow."""
         if reading not in self._known_boxes:
             self._boxes.emptiness.ask_stop()
             boxing = Boxing(reading)
-            found = {one.index: boxing.one(one, self.document) for one in self.allows()}
+            found = {
+                one.index: (boxing.one(one, self.document), boxing.one(one, self.document, "wide"))
+                for one in self.allows()
+            }
             self._known_boxes[reading] = (boxing, found)
         return self._known_boxes[reading]
 
     def beyond(self, statement: Statement) -> Reach:
         """Returns what the statement allows outside the standard and the needs."""
         reach = self.reach([], [statement], anywhere=True)
-        given = [one for one in (*self.facts.standard, *self.facts.needs) if one.kind == self.document.kind]
+        _, _, allowed = self._given((*self.facts.standard, *self.facts.needs))
         try:
-            return Reach(tuple(self._boxes.subtract_all(reach.boxes, self._boxing.allows(given))), reach.possibly)
+            return Reach(tuple(self._boxes.subtract_all(reach.boxes, allowed)), reach.possibly)
         except OutOfBudget:
             return Reach((), possibly=True)
 

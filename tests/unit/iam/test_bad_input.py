@@ -10,7 +10,7 @@ from typing import Any
 
 from iamroles.iam import catalogue, questions
 from iamroles.iam.emptiness import Budget
-from tests.unit.iam import oracle
+from tests.unit.iam.generator import Flavour, Maker
 
 _CODES = {"bad_json", "duplicate_key", "too_deep", "too_large", "bad_document", "bad_operator", "bad_request"}
 _JUNK: list[Any] = [
@@ -62,7 +62,7 @@ def mangled(rng: random.Random, value: Any) -> Any:
 
 def asked(rng: random.Random) -> dict[str, Any]:
     def document() -> Any:
-        one = rng.choice([_LIMITED, _TRUST, oracle.random_document(rng, {}, variables=True)])
+        one = rng.choice([_LIMITED, _TRUST, Maker(rng, Flavour(variables=True)).document()])
         return mangled(rng, one) if rng.random() < 0.6 else one
 
     request = {"action": "s3:Get", "resource": "arn:aws:s3:::a", "context": {"k:one": ["a"]}}

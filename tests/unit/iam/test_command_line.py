@@ -152,6 +152,82 @@ def test_bad_input_is_an_error_with_a_code(command: str, text: bytes) -> None:
     assert code == 2
 
 
+IDENTITY = {"id": 9, "kind": "identity", "account": "111122223333"}
+CALL = {"action": "s3:GetObject", "resource": "arn:aws:s3:::a"}
+LONG = {"Statement": {**ALLOW["Statement"][0], "Condition": {"StringLike": {"k": "*" + "a" * 9000 + "?b*"}}}}  # type: ignore[dict-item]
+
+
+@pytest.mark.parametrize(
+    ("command", "question", "code", "at"),
+    [
+        ("contains", {"id": 9, "new": None, "reference": ALLOW}, "bad_request", "new"),
+        ("contains", {"id": 9, "new": ALLOW, "reference": {"Statement": []}}, "bad_document", "reference.Statement"),
+        ("contains", {"id": 9, "new": ALLOW, "reference": '{"a":1,"a":2}'}, "duplicate_key", "reference.a"),
+        ("contains", {"id": 9, "new": ALLOW, "reference": TRUST}, "bad_request", "reference"),
+        ("contains", {"id": 9, "new": ALLOW, "reference": ALLOW, "boundary": []}, "bad_request", "boundary"),
+        ("contains", {"id": 9, "new": ALLOW, "reference": ALLOW, "ids": {"AROA": 1}}, "bad_request", "ids.AROA"),
+        ("contains", {"id": 9, "new": ALLOW, "reference": ALLOW, "account": 111122223333}, "bad_request", "account"),
+        ("evaluate", {"id": 9, "policies": ALLOW, "request": CALL}, "bad_request", "policies"),
+        ("evaluate", {"id": 9, "policies": [ALLOW, 5], "request": CALL}, "bad_request", "policies[1]"),
+        ("evaluate", {"id": 9, "policies": [ALLOW], "request": {"action": "s3:GetObject"}}, "bad_request", "request.resource"),
+        ("evaluate", {"id": 9, "policies": [ALLOW], "request": {**CALL, "action": "s3"}}, "bad_request", "request.action"),
+        ("evaluate", {"id": 9, "policies": [ALLOW], "request": {**CALL, "resource": "a"}}, "bad_request", "request.resource"),
+        ("evaluate", {"id": 9, "policies": [ALLOW], "request": {**CALL, "context": []}}, "bad_request", "request.context"),
+        ("evaluate", {"id": 9, "policies": [ALLOW], "request": {**CALL, "context": {"k": 1}}}, "bad_request", "request.context.k"),
+        ("evaluate", {"id": 9, "policies": [ALLOW], "request": {**CALL, "context": {"k": "a", "K": "b"}}}, "bad_request", "request.context.K"),
+        ("evaluate", {"id": 9, "policies": [TRUST], "request": CALL}, "bad_request", "request.principal"),
+        ("evaluate", {"id": 9, "policies": [LONG], "request": {**CALL, "context": {"k": "a" * 9000}}}, "too_large", "a" * 100),
+        ("lint", {**IDENTITY, "document": ALLOW, "kind": "other"}, "bad_request", "kind"),
+        ("lint", {**IDENTITY, "document": ALLOW, "account": "1"}, "bad_request", "account"),
+        ("lint", {**IDENTITY, "document": ALLOW, "facts": {"standart": []}}, "bad_request", "facts.standart"),
+        ("lint", {**IDENTITY, "document": ALLOW, "facts": {"standard": [5]}}, "bad_request", "facts.standard[0]"),
+        ("lint", {**IDENTITY, "document": ALLOW, "facts": {"rest": [{"Statement": []}]}}, "bad_document", "facts.rest[0].Statement"),
+        ("lint", {**IDENTITY, "document": ALLOW, "facts": {"expected": {"roles": []}}}, "bad_request", "facts.expected.roles"),
+        ("lint", {**IDENTITY, "document": ALLOW, "facts": {"bundles_tagged": "false"}}, "bad_request", "facts.bundles_tagged"),
+        ("diff", {"id": 9, "before": None}, "bad_request", "after"),
+        ("diff", {"id": 9, "before": None, "after": 5}, "bad_request", "after"),
+        ("canonical", {"id": 9, "document": {**ALLOW, "Version": "2012-10-18"}}, "bad_document", "document.Version"),
+        ("canonical", {"id": 9, "document": {"Statement": {**ALLOW["Statement"][0], "Action": 5}}}, "bad_document", "document.Statement[0].Action"),  # type: ignore[dict-item]
+        ("canonical", b'{"id":9,"document":' + b"[" * 100 + b"]" * 100 + b"}", "too_deep", "character 38"),
+        ("canonical", b'{"id":9,"document":{"Version":NaN}}', "bad_json", "NaN"),
+        ("canonical", b'{"id":9,"document":{"Id":"\\ud800"}}', "bad_json", "document.Id"),
+        ("canonical", b'{"id":9,"document":{"Id":"a","Id":"b"}}', "duplicate_key", "Id"),
+    ],
+)  # fmt: skip
+def test_a_fault_has_its_place_and_the_questions_id(command: str, question: Any, code: str, at: str) -> None:
+    answer, exit_code = ask(command, question)
+    assert (answer["id"], answer["error"]["code"], answer["error"]["at"], exit_code) == (9, code, at, 2)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'{"id":NaN}',
+        b'{"id":1e999}',
+        b"\xef\xbb\xbf{}",
+        b"[1]",
+        b'{"id":' + b"9" * 5000 + b"}",
+        b'{"id":1,"a":' + b"[" * 100_000,
+    ],
+)
+def test_an_id_that_cannot_be_read_is_null(text: bytes) -> None:
+    assert ask("canonical", text)[0]["id"] is None
+
+
+def test_facts_may_hold_documents_as_text() -> None:
+    question = {**IDENTITY, "document": TRUST, "kind": "trust", "facts": {"standard": [json.dumps(TRUST)]}}
+    answer, _ = ask("lint", question)
+    assert [one["standard"] for one in answer["findings"]] == [True]
+
+
+def test_a_question_that_takes_too_long_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    members = {"k": [str(index) for index in range(500)]}
+    many = {"Statement": {**ALLOW["Statement"][0], "Condition": {"StringLike": {"k": ["*x*"] * 50}}}}  # type: ignore[dict-item]
+    question = json.dumps({"id": 9, "policies": [many], "request": {**CALL, "context": members}}).encode()
+    answer, code = questions.answer("evaluate", question, budget=Budget(stop=lambda: True), clock=lambda: 0.0)
+    assert (answer["error"]["message"], code) == ("The time for this question ran out.", 2)
+
+
 class TestProcess:
     @staticmethod
     def run(*arguments: str, text: str) -> subprocess.CompletedProcess[str]:
@@ -162,9 +238,25 @@ class TestProcess:
         good = json.dumps({"id": 1, "document": TRUST})
         done = self.run("canonical", "--batch", text=f"{good}\nnonsense\n\n{good}\n")
         answers = [json.loads(line) for line in done.stdout.splitlines()]
-        assert [answer["id"] for answer in answers] == [1, None, 1]
+        assert [answer["id"] for answer in answers] == [1, None, None, 1]
         assert (done.returncode, done.stderr) == (2, "")
         assert self.run("canonical", "--batch", text=good).returncode == 0
+
+    def test_a_line_may_have_a_mebibyte_beside_its_end(self) -> None:
+        good = json.dumps({"id": 1, "document": TRUST})
+        longest = good + " " * (questions.LINE - len(good))
+        done = self.run("canonical", "--batch", text=f"{longest}\r\n{longest} \n{good}")
+        answers = [json.loads(line) for line in done.stdout.splitlines()]
+        assert [answer.get("error", {}).get("code") for answer in answers] == [None, "too_large", None]
+
+    @pytest.mark.parametrize("seconds", ["nan", "-1", "x", "1e9"])
+    def test_a_time_limit_is_a_number_of_seconds(self, seconds: str) -> None:
+        done = self.run("canonical", "--timeout", seconds, text="{}")
+        assert (done.returncode, done.stdout, done.stderr.splitlines()[-1]) == (
+            2,
+            "",
+            "python -m iamroles.iam: error: argument --timeout: give 0 to 3600 seconds",
+        )
 
     def test_a_long_line_does_not_end_the_batch(self) -> None:
         good = json.dumps({"id": 1, "document": TRUST})
