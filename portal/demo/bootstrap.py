@@ -24,6 +24,7 @@ NEXT = {
     "demo-reset": ("demo", ["-m", "portal.demo.reset"]),
     "test": ("dev", ["-m", "tests.lanes"]),
     "test-faults": ("dev", ["-m", "tests.faults"]),
+    "test-proofs": ("dev", ["-m", "tests.proofs"]),
     "check": ("dev", ["-m", "tests.checks"]),
     "bench": ("dev", ["-m", "bench.run"]),
     "venv": ("dev", []),
