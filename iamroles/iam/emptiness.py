@@ -16,6 +16,7 @@ from typing import Any
 from iamroles.iam.machine import Machine, Row
 from iamroles.iam.patterns import Pattern
 
+_LONG = 1_000  # letters of a word that is better looked for step by step, where the budget is asked
 _FRESH = "xzqjkvwybdfghlmnprstuaeioc0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ-_"
 
 
@@ -175,6 +176,8 @@ def _guess(chosen: Sequence[Pattern], against: Sequence[Pattern]) -> str | None:
         return None
     fresh = _fresh_letter([*chosen, *against])
     most = max(chosen, key=lambda one: one.shortest)
+    if most.shortest > _LONG:
+        return None
     for filler in ("", fresh):
         word = most.shortest_word(fresh, filler)
         if all(one.matches(word) for one in chosen) and not any(one.matches(word) for one in against):

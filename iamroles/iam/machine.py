@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 Row = Sequence[tuple[bool, str, bool]]  # the elements of a pattern: star, letters, colon
 Positions = tuple[list[int], list[int]]  # those that a letter moves on from, those (of stars) that it stays at
 
+_KEPT = 256  # letters whose masks are kept: a mask can have thousands of bits
+
 
 class Machine:
     """The patterns side by side. `start` and `accepting` are masks, of `size` bits; those of letters are made when
@@ -63,7 +65,8 @@ class Machine:
         if letter in self._of_letter:
             own = self._masks(self._of_letter[letter])
             moves, stays = moves | own[0], stays | own[1]
-        self._tables[letter] = (moves, stays)
+        if len(self._tables) < _KEPT:
+            self._tables[letter] = (moves, stays)
         return moves, stays
 
     def step(self, mask: int, letter: str) -> int:
