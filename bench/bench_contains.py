@@ -1,4 +1,4 @@
-"""Containment against z3 on the same pairs, encoding and parsing included; hard cases; import, memory, batch rate.
+"""Containment against z3 on the same pairs, encoding and parsing included; hard cases; limits; import, memory, batch.
 
 Needs z3-solver (requirements/dev.txt) and nothing else: no demo, no database.
 """
@@ -14,14 +14,16 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from bench.figures import Figure
-from iamroles.iam import catalogue, documents
+from iamroles.iam import catalogue, documents, questions
 from iamroles.iam.contain import Budget, contains
 from tests.unit.iam import encoding
 from tests.unit.iam.test_against_z3 import pair
 
 _PAIRS = 200
 _SECONDS = 2.0
-_LINES = 5000
+_LIMIT = 0.25  # the preview's, seconds
+_OVER = 0.05  # that a question may take longer than its limit
+_LINES = 100_000
 
 
 def _timed(act: Callable[[], object], times: int = 1) -> tuple[float, ...]:
@@ -44,6 +46,7 @@ def measure() -> Iterator[Figure]:
     yield from _managed_policies()
     yield from _random_pairs()
     yield from _hard_cases()
+    yield from _limits()
     yield from _processes()
 
 
@@ -93,35 +96,111 @@ def _hard_cases() -> Iterator[Figure]:
         yield Figure(name, _timed(lambda n=new, r=reference: _contains(_like(n), _like(r)), 5), z3)  # type: ignore[misc]
 
 
+def _limits() -> Iterator[Figure]:
+    """How far adversarial questions run beyond their limit, by processor time: a busy machine must not count."""
+    for name, command, question in _adversarial():
+        text = json.dumps({"id": name, **question}).encode()
+        end = time.process_time() + _LIMIT
+        budget = Budget(stop=lambda end=end: time.process_time() > end)  # type: ignore[misc]
+        answer, _ = questions.answer(command, text, budget=budget, clock=time.process_time)
+        over = max(0.0, time.process_time() - end)
+        said = answer.get("verdict") or answer.get("error", {}).get("message") or "answered"
+        print(f"{command}, {name}: {said}; {over * 1000:.0f} ms over {'' if over <= _OVER else ', TOO LONG'}")
+        yield Figure(f"over a limit of {_LIMIT} s: {command}, {name}", (over,))
+
+
+def _adversarial() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    rng = random.Random(1)
+
+    def word(length: int) -> str:
+        return "".join(rng.choice("ab*?") for _ in range(length))
+
+    letters = "".join(chr(0x4E00 + index) for index in range(16_000))
+    pairs = {
+        "8,000 stars": (_like("*a" * 8000 + "*"), _like("*" + "*a" * 8000 + "b*")),
+        "16,000 letters in a row": (_like(f"*{'a' * 16_000}b*"), _like(f"*{'a' * 16_000}*")),
+        "16,000 different letters": (_like(f"*{letters}*"), _like(f"*{letters[::-1]}*")),
+        "16,000 question marks": (_like("?" * 16_000 + "*"), _like("*" + "?" * 16_001)),
+        "1,000 patterns in 1,000": (_like([word(40) for _ in range(1000)]), _like([word(40) for _ in range(1000)])),
+        "450 denies over 40 keys": (_keyed("Deny", word), _keyed("Allow", word)),
+        "480 statements in 480": (_resources(word), _resources(word)),
+        "400 variables": (_resources(lambda size: f"${{k:{rng.randint(0, 400)}}}/{word(size)}"), _resources(word)),
+    }
+    for name, (new, reference) in pairs.items():
+        yield name, "contains", {"new": new, "reference": reference}
+        yield name, "diff", {"before": reference, "after": new}
+    members = [str(index) for index in range(40_000)]
+    request = {"action": "s3:GetObject", "resource": "*", "context": {"k:x": members}}
+    yield (
+        "40,000 members, 4,000 patterns",
+        "evaluate",
+        {"policies": [_like([word(20) for _ in range(4000)])], "request": request},
+    )
+    request = {"action": "s3:GetObject", "resource": "*", "context": {"k:x": "a" * 500_000}}
+    yield "a long value and a long run", "evaluate", {"policies": [_like(f"*{'a' * 16_000}?b*")], "request": request}
+
+
+def _resources(word: Callable[[int], str]) -> dict[str, Any]:
+    allow = {"Effect": "Allow", "Action": "s3:GetObject"}
+    statements = [{**allow, "Resource": f"arn:aws:s3:::{word(12)}"} for _ in range(400)]
+    return {"Version": "2012-10-17", "Statement": statements}
+
+
+def _keyed(effect: str, word: Callable[[int], str]) -> dict[str, Any]:
+    every = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}
+    tested = [
+        {**every, "Effect": effect, "Condition": {"StringLike": {f"k:{index % 40}": word(8)}}} for index in range(450)
+    ]
+    return {"Version": "2012-10-17", "Statement": [every, *tested] if effect == "Deny" else tested}
+
+
 def _processes() -> Iterator[Figure]:
-    bare = Figure("python -c pass", _timed(lambda: _run("pass"), 5))
+    bare = Figure("python -c pass", _timed(lambda: _run("pass"), 9))
     yield bare
-    yield Figure("python -c 'import iamroles.iam'", _timed(lambda: _run("import iamroles.iam"), 5), bare)
-    yield Figure("python -c 'import iamroles.iam.lint'", _timed(lambda: _run("import iamroles.iam.lint"), 5), bare)
+    for module in ("iamroles.iam", "iamroles.iam.contain", "iamroles.iam.questions"):
+        taken = Figure(f"python -c 'import {module}'", _timed(lambda name=module: _run(f"import {name}"), 9), bare)  # type: ignore[misc]
+        print(f"import of {module}: {(taken.percentile(0.5) - bare.percentile(0.5)) * 1000:.0f} ms above bare Python")
+        yield taken
     size = "print(next(x.split()[1] for x in open('/proc/self/status') if x.startswith('VmRSS')))"
     more = int(_run(f"import iamroles.iam.questions; {size}")) - int(_run(size))
     print(f"memory of iamroles.iam.questions above bare Python: {more / 1024:.1f} MiB")
-    seconds = _timed(_batch)
-    print(f"evaluate --batch: {_LINES / seconds[0]:,.0f} lines a second")
-    yield Figure(f"evaluate --batch, {_LINES:,} lines", seconds)
+    loaded = _run("import sys, iamroles.iam.questions; print('django' in sys.modules)").strip()
+    print(f"Django in sys.modules: {loaded}")
+    yield from _batch()
 
 
 def _run(code: str) -> str:
     return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
 
 
-def _batch() -> None:
+def _batch() -> Iterator[Figure]:
+    """The rate of `evaluate --batch`, and its memory early and late: it must not grow with the lines."""
     policy = catalogue.managed_policy(catalogue.CODEDEPLOY_ECS_LIMITED).document.as_mapping()
-    lines = [
-        json.dumps(
-            {
-                "id": index,
-                "policies": [policy],
-                "boundary": None,
-                "request": {"action": "sns:Publish", "resource": f"arn:aws:sns:r:1:CodeDeployTopic_{index}"},
-            }
-        )
-        for index in range(_LINES)
-    ]
     command = [sys.executable, "-m", "iamroles.iam", "evaluate", "--batch"]
-    subprocess.run(command, input="\n".join(lines), check=True, capture_output=True, text=True)
+    started = time.perf_counter()
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as batch:
+        assert batch.stdin
+        assert batch.stdout
+        sizes = []
+        for first in range(0, _LINES, 50):
+            chunk = range(first, first + 50)
+            for index in chunk:
+                request = {"action": "sns:Publish", "resource": f"arn:aws:sns:r:1:CodeDeployTopic_{index}"}
+                batch.stdin.write(
+                    json.dumps({"id": index, "policies": [policy], "boundary": None, "request": request}) + "\n"
+                )
+            batch.stdin.flush()
+            answers = [json.loads(batch.stdout.readline())["decision"] for _ in chunk]
+            assert answers == ["allowed"] * len(chunk)
+            if chunk[-1] + 1 in {_LINES // 10, _LINES}:
+                sizes.append(_memory(batch.pid))
+        batch.stdin.close()
+    seconds = time.perf_counter() - started
+    print(f"evaluate --batch: {_LINES / seconds:,.0f} lines a second, {_LINES:,} lines")
+    print(f"its memory after a tenth of the lines: {sizes[0]:.1f} MiB, after all: {sizes[1]:.1f} MiB")
+    yield Figure(f"evaluate --batch, {_LINES:,} lines", (seconds,))
+
+
+def _memory(process: int) -> float:
+    with open(f"/proc/{process}/status") as status:
+        return int(next(line.split()[1] for line in status if line.startswith("VmRSS"))) / 1024
