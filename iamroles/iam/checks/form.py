@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from iamroles.iam import catalogue, limits
+from iamroles.iam.boxing import ACCOUNT
 from iamroles.iam.checks.facts import Finding, Severity
 from iamroles.iam.checks.ground import Ground
+from iamroles.iam.documents import Document
 from iamroles.iam.limits import Problem
 from iamroles.iam.statements import VARIABLES_VERSION, Condition, Statement, ascii_lower, parts
 
@@ -38,13 +40,41 @@ def _values(ground: Ground) -> Iterator[Finding]:
     kind = "trust" if document.kind == "trust" else "managed"
     for problem in limits.check_document_size(document, kind):
         yield ground.finding("DU08", "medium", None, problem.message, "Merge or split.", will_not_work=True)
-    problems: list[Problem] = [*limits.check_document_characters(document)]
+    problems: list[Problem] = [*limits.check_document_characters(document), *_arns(document)]
     for statement in document.statements:
         for text in (*statement.resources, *(name for _, name in statement.principals)):
             problems += limits.check_placeholders(text)
     for problem in dict.fromkeys(problems):
         severity: Severity = "high" if problem.look_alike else "medium"
         yield ground.finding(problem.id, severity, None, problem.message, "Correct it.", will_not_work=True)
+
+
+def _arns(document: Document) -> Iterator[Problem]:
+    """Yields what is wrong with the ARNs of resources and principals (VA08), wildcards and variables aside."""
+    partitions: dict[str, None] = {}
+    for statement in document.statements:
+        for text in (*statement.resources, *(name for kind, name in statement.principals if kind == "AWS")):
+            pieces = text.split(":", 5)
+            if len(pieces) == 6 and "${" not in ":".join(pieces[:5]):
+                if not _wild(pieces[1]):
+                    partitions[pieces[1]] = None
+                yield from (Problem("VA08", message) for message in _arn_faults(text, pieces))
+    for partition in list(partitions)[1:]:
+        message = f"ARNs of {next(iter(partitions))} and of {partition} stand in one document. Split it."
+        yield Problem("VA08", message)
+
+
+def _arn_faults(text: str, pieces: list[str]) -> Iterator[str]:
+    _, partition, service, region, account, _ = pieces
+    longest = limits.ARN_LENGTH[1]
+    if len(text) > longest:
+        yield f"An ARN can have {longest:,} characters. {text[:60]}… has {len(text):,}."
+    if not _wild(partition) and partition not in limits.PARTITIONS:
+        yield f"There is no AWS partition {partition!r}, as in {text[:200]}."
+    if service == "iam" and region.strip("*"):
+        yield f"IAM ARNs have no region. Remove {region!r} from {text[:200]}."
+    if account.isdigit() and not ACCOUNT.fullmatch(account):
+        yield f"An AWS account has 12 digits, not {account!r} as in {text[:200]}."
 
 
 def _in_vain(ground: Ground, statement: Statement) -> Iterator[Finding]:

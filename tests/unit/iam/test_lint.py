@@ -109,7 +109,9 @@ class TestBeyondTheStandard:
         facts = LintFacts(standard=STANDARD.standard, needs=(passing(),))
         assert rated(passing(), facts) == []
         assert rated(passing([ROLE, ROLE + "-b"]), facts) == [("ST01", "medium", False)]
-        assert rated(identity(allow("sqs:SendMessage", "arn:aws:sqs:r:1:q")), facts) == [("ST01", "medium", False)]
+        assert rated(identity(allow("sqs:SendMessage", f"arn:aws:sqs:eu-central-1:{A}:q")), facts) == [
+            ("ST01", "medium", False)
+        ]
         assert ids(FULL, facts) == ["PR02", "RS01", "RS02", "RS03", "PE05"]
 
 
@@ -401,3 +403,21 @@ class TestNeeds:
         assert rated(passing(), LintFacts(passed={ROLE: wrong})) == [("PR08", "high", True)]
         assert rated(passing(), LintFacts(passed={ROLE: right})) == []
         assert rated(passing(), LintFacts(passed={ROLE: both})) == [("PR09", "medium", False)]
+
+
+@pytest.mark.parametrize(
+    ("resource", "message"),
+    [
+        ("arn:aws:iam::1234:role/x", "An AWS account has 12 digits, not '1234' as in arn:aws:iam::1234:role/x."),
+        ("arn:aws:iam:eu-central-1:111122223333:role/x", "IAM ARNs have no region. Remove 'eu-central-1' from arn:aws:iam:eu-central-1:111122223333:role/x."),
+        ("arn:aws-mars:sqs:::q", "There is no AWS partition 'aws-mars', as in arn:aws-mars:sqs:::q."),
+        (["arn:aws:sqs:r::q", "arn:aws-cn:sqs:r::q"], "ARNs of aws and of aws-cn stand in one document. Split it."),
+        ("arn:aws:s3:::" + "a" * 2040, f"An ARN can have 2,048 characters. arn:aws:s3:::{'a' * 47}… has 2,053."),
+        (["arn:*:iam::*:role/x", "arn:aws:iam::aws:policy/p", "arn:aws:iam::${aws:userid}:role/x", "arn:aws:s3:::a"], ""),
+    ],
+)  # fmt: skip
+def test_arns_of_a_document(resource: Any, message: str) -> None:
+    found = [one for one in lint(identity(allow("s3:GetObject", resource)), "identity", A) if one.id == "VA08"]
+    assert [(one.severity, one.will_not_work, one.message) for one in found] == (
+        [("medium", True, message)] if message else []
+    )
