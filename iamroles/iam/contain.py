@@ -25,7 +25,7 @@ Word = Literal["proved", "counterexample", "maybe", "unknown"]
 Policies = Document | Sequence[Document]
 _BOTH: tuple[Literal["any", "all"], ...] = ("any", "all")
 
-__all__ = ["DEFAULT", "Budget", "Policies", "Question", "Verdict", "Word", "contains", "leftovers"]
+__all__ = ["DEFAULT", "Budget", "Policies", "Question", "Verdict", "Word", "contains", "leftovers", "other_readings"]
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def _listed(policies: Policies) -> tuple[Document, ...]:
 def _verdict(question: Question, budget: Budget) -> Verdict:
     search = _Search(question, FIRST, budget)
     first = search.verdict()
-    for reading, name in _other_readings(question):
+    for reading, name in other_readings(question):
         if _Search(question, reading, budget).verdict().verdict != first.verdict:
             first = Verdict("maybe", reason=f"depends on how {name} is read")
             break
@@ -207,7 +207,8 @@ def _mixed_key(question: Question) -> str:
     return ""
 
 
-def _other_readings(question: Question) -> Iterator[tuple[Reading, str]]:
+def other_readings(question: Question) -> Iterator[tuple[Reading, str]]:
+    """Yields the readings beside the first that can change an answer, each with what it reads in another way."""
     wild = next(_crossable(question), "")
     every = any(
         condition.operator.qualifier == "all"

@@ -7,12 +7,12 @@ policy. Order, spelling, Sids, split or merged statements give nothing. Every re
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from iamroles.iam.boxes import Box, Boxes
 from iamroles.iam.boxing import Boxing, domain
-from iamroles.iam.contain import Policies, Question, leftovers
+from iamroles.iam.contain import Policies, Question, leftovers, other_readings
 from iamroles.iam.documents import Document
 from iamroles.iam.emptiness import DEFAULT, Budget, OutOfBudget
 from iamroles.iam.region_words import sentence
@@ -78,8 +78,8 @@ def _listed(policies: Policies | None) -> tuple[Document, ...]:
 def _difference(
     old: tuple[Document, ...], new: tuple[Document, ...], ids: Mapping[str, str] | None, boxes: Boxes
 ) -> Diff:
-    gained = regions_of(leftovers(Question(new, old, ids=ids), Boxing(ids=ids), boxes), boxes)
-    lost = regions_of(leftovers(Question(old, new, ids=ids), Boxing(ids=ids), boxes), boxes)
+    gained = _allowed(Question(new, old, ids=ids), boxes)
+    lost = _allowed(Question(old, new, ids=ids), boxes)
     denied = regions_of(_denied(new, old, ids, boxes), boxes)
     undenied = regions_of(_denied(old, new, ids, boxes), boxes)
     names = {c.key: c.written for document in (*old, *new) for s in document.statements for c in s.conditions}
@@ -95,6 +95,17 @@ def _difference(
             *(sentence(one, "undenied", names) for one in undenied),
         ),
     )
+
+
+def _allowed(question: Question, boxes: Boxes) -> tuple[Region, ...]:
+    """What new allows beyond the reference; where that is nothing, what it possibly allows in another reading."""
+    found = regions_of(leftovers(question, Boxing(ids=question.ids), boxes), boxes)
+    for reading, _ in () if found else other_readings(question):
+        pieces = leftovers(question, Boxing(reading, ids=question.ids), boxes)
+        found = tuple(replace(region, certain=False) for region in regions_of(pieces, boxes))
+        if found:
+            break
+    return found
 
 
 def _denied(

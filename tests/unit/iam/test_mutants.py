@@ -85,7 +85,7 @@ def _no_padding(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _one_reading(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("iamroles.iam.contain._other_readings", lambda question: iter(()))
+    monkeypatch.setattr("iamroles.iam.contain.other_readings", lambda question: iter(()))
 
 
 def _null_takes_one(monkeypatch: pytest.MonkeyPatch) -> None:

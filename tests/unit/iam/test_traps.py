@@ -218,6 +218,17 @@ def test_a_new_deny_that_removes_nothing_here_is_told() -> None:
     assert (found.newly_allowed, found.no_longer_allowed, len(found.newly_denied)) == ((), (), 1)
 
 
+def test_what_only_another_reading_allows_is_told_as_possible() -> None:
+    """A `*` that runs over colons also names the bucket that the first statement leaves out."""
+    before = doc(allow(), allow("arn:aws:s3:::1:a", Effect="Deny"), allow(s3("b"), Action="s3:PutObject"))
+    statement = allow("arn:aws:s3:*:1:a")
+    only = doc(statement)
+    assert contains(only, before).verdict == "maybe"
+    found = diff([before], [only, doc(allow(s3("b"), Action="s3:PutObject"))])
+    assert [region.certain for region in found.newly_allowed] == [False]
+    assert found.sentences[0].startswith("Can now possibly read ")
+
+
 def test_a_long_string_is_refused_with_its_place() -> None:
     with pytest.raises(DocumentError) as caught:
         documents.parse({"Statement": allow("arn:aws:s3:::" + "a" * 16_384)})
