@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
-from django.db.models import Case, CharField, Q, QuerySet, Value, When
+from django.db.models import Case, CharField, FilteredRelation, Q, QuerySet, Value, When
 from django.db.models.functions import Cast, Concat, LPad
 
-from iamroles.models import AuditEvent, AwsAccount, Decision, ManagedRole, Proposal, Request, Revision, Team, User
+from iamroles.models import AuditEvent, AwsAccount, ManagedRole, Request, Team, User
 from iamroles.rules import groups
-from iamroles.rules.approval import Approval, Requirement
 
 
 @dataclass(frozen=True)
@@ -29,15 +29,24 @@ YES = Allowance(True)
 _SEES_ALL = frozenset({groups.APPROVERS, groups.SECURITY, groups.AUDITORS, groups.OPERATORS})
 
 
-def group_names(user: User) -> frozenset[str]:
-    """Returns the names of the person's groups today; none for somebody deactivated. One query, kept on the row."""
+def group_dates(user: User) -> dict[str, datetime | None]:
+    """Returns the person's groups today, each with the moment since when; none for somebody deactivated.
+
+    None where no date is known. One query, kept on the row.
+    """
     if not user.is_active or not user.pk:
-        return frozenset()
-    known: frozenset[str] | None = getattr(user, "_group_names", None)
+        return {}
+    known: dict[str, datetime | None] | None = getattr(user, "_group_dates", None)
     if known is None:
-        known = frozenset(user.groups.values_list("name", flat=True))
-        user._group_names = known  # type: ignore[attr-defined]
+        own = FilteredRelation("memberships", condition=Q(memberships__user=user))
+        known = dict(user.groups.annotate(own=own).values_list("name", "own__since"))
+        user._group_dates = known  # type: ignore[attr-defined]
     return known
+
+
+def group_names(user: User) -> frozenset[str]:
+    """Returns the names of the person's groups today; none for somebody deactivated."""
+    return frozenset(group_dates(user))
 
 
 def may_request(user: User, team: Team | None, account: AwsAccount | None) -> Allowance:
@@ -99,36 +108,6 @@ def visible_roles(user: User) -> QuerySet[ManagedRole]:
     if not user.is_active:
         return ManagedRole.objects.none()
     return ManagedRole.objects.filter(Q(team__members=user) | Q(account__owner__name__in=names)).distinct()
-
-
-def may_decide(user: User, request: Request, revision: Revision, required_groups: Iterable[str]) -> Allowance:
-    """Returns whether this person's decision on this revision may count.
-
-    The requester and whoever edited the revision never count, in whatever group they are.
-    """
-    if request.requester_id == user.pk:
-        return Allowance(False, "self_approval", "You asked for this, so someone else must approve it.")
-    if revision.created_by_id == user.pk:
-        return Allowance(False, "editor", "You edited this revision, so someone else must approve it.")
-    wanted = sorted(set(required_groups))
-    if not group_names(user) & set(wanted):
-        return Allowance(False, "not_eligible", f"Decisions on this request are made by: {', '.join(wanted)}.")
-    return YES
-
-
-def requirements_of(proposal: Proposal) -> list[Requirement]:
-    """Returns what must hold for a stored proposal."""
-    return [Requirement(**value) for value in proposal.requirements]
-
-
-def counting_approvals(request: Request, revision: Revision) -> list[Approval]:
-    """Returns the standing approvals of a revision that count with today's rights."""
-    rows = Decision.objects.filter(revision=revision, decision="approve", ended_by="").select_related("approver")
-    return [
-        Approval(str(row.approver_id), group_names(row.approver))
-        for row in rows
-        if row.approver.is_active and row.approver_id not in (request.requester_id, revision.created_by_id)
-    ]
 
 
 def may_review(user: User) -> Allowance:
@@ -253,3 +232,17 @@ def may_pause_account(user: User) -> Allowance:
 def may_pause_everything(user: User) -> Allowance:
     """Returns whether the person may turn the kill switch on and off."""
     return may_operate(user)
+
+
+def may_change_rules(user: User) -> Allowance:
+    """Returns whether the person may propose, and confirm somebody else's, changes of rules, groups and records."""
+    if group_names(user) & {groups.OPERATORS, groups.SECURITY}:
+        return YES
+    return Allowance(False, "not_operator", "Changes of rules and people are for operators and security.")
+
+
+def may_read_rules(user: User) -> Allowance:
+    """Returns whether the person reads the rules and what waits to change them: everybody with a portal group."""
+    if group_names(user) & _SEES_ALL:
+        return YES
+    return may_change_rules(user)

@@ -78,6 +78,8 @@ _STATE_CHECKS: Final = (
     states_runs.wrong_steps,
     states_people.wrong_memberships,
     states_people.wrong_pauses,
+    states_people.wrong_rules,
+    states_people.wrong_dates,
 )
 
 

@@ -1,15 +1,17 @@
-"""The state check of rights: who is in which group and team, and which AWS accounts are paused, as events say.
+"""The state check of rights: groups, teams, paused AWS accounts and approval rules must be what events say.
 
 Putting oneself among the approvers by SQL would otherwise leave no trace.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
+from datetime import datetime
 
 from iamroles.audit.states import last_events
-from iamroles.models import AuditEvent, AwsAccount, KillSwitch, Membership, User
+from iamroles.models import ApprovalRules, AuditEvent, AwsAccount, GroupMembership, KillSwitch, Membership, User
 
 
 def wrong_memberships(using: str) -> Iterator[str]:
@@ -47,3 +49,28 @@ def wrong_pauses(using: str) -> Iterator[str]:
     if on != (action == "account.paused"):
         said = f"{event} ({action}) left it otherwise" if event else "no event tells of it"
         yield f"the kill switch is {'on' if on else 'off'}, but {said}"
+
+
+def wrong_rules(using: str) -> Iterator[str]:
+    """Yields a sentence for each version of the approval rules that nobody confirmed, or not with these contents."""
+    events = AuditEvent.objects.using(using).filter(action="approval_rule.changed").values_list("canon", flat=True)
+    told = {data["version"]: data.get("digest") for data in (json.loads(canon)["data"] for canon in events)}
+    for row in ApprovalRules.objects.using(using).order_by("version"):
+        if row.version not in told:
+            yield f"version {row.version} of the approval rules exists, but no event tells of it"
+        elif {hashlib.sha256(row.content.encode()).hexdigest(), row.digest} != {told[row.version]}:
+            yield f"version {row.version} of the approval rules is not the one that was confirmed"
+
+
+def wrong_dates(using: str) -> Iterator[str]:
+    """Yields a sentence for each group membership that is dated before the event that gave it."""
+    events = AuditEvent.objects.using(using).filter(action="membership.granted").order_by("pk")
+    given: dict[tuple[str, str], str] = {}
+    for person, canon in events.values_list("object_id", "canon").iterator(chunk_size=2_000):
+        event = json.loads(canon)
+        given[person, str(event["data"]["group"])] = str(event["at"])
+    rows = GroupMembership.objects.using(using).values_list("user_id", "group__name", "since")
+    for person_id, group, since in rows.iterator(chunk_size=2_000):
+        at = given.get((str(person_id), group))
+        if at is not None and since < datetime.fromisoformat(at):
+            yield f"the person {person_id} is dated into {group} before the event that put them there"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from iamroles import canonical
 from iamroles.iam import arns, trust
@@ -140,6 +140,7 @@ _KINDS: Mapping[str, type[Facts]] = {
     INFRASTRUCTURE: InfrastructureFacts,
     REMOVAL: RemovalFacts,
 }
+KINDS: Final = tuple(_KINDS)
 
 
 def service_of(facts: Facts) -> str:

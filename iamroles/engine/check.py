@@ -17,12 +17,11 @@ from iamroles.engine.look import look_for
 from iamroles.engine.observe import HELD
 from iamroles.engine.tools import Tools
 from iamroles.iam import catalogue, wording
-from iamroles.models import ObservationOrder
+from iamroles.models import ObservationOrder, current_rules
 from iamroles.models.requests import ProposalChanged
 from iamroles.proposal import propose
 from iamroles.proposal.calls import Call
 from iamroles.proposal.propose import Envelope
-from iamroles.rules.approval import STARTING_RULES
 
 _log = structlog.get_logger(__name__)
 TRIES = 3  # somebody waits in front of the page
@@ -72,7 +71,8 @@ def _check(order: ObservationOrder, tools: Tools) -> dict[str, Any]:
         owner_group=order.account.owner.name,
         expires_at=f"{at:%Y-%m-%dT%H:%M:%SZ}",
         managed_here=True,
-        rules=STARTING_RULES,
+        rules=current_rules(),
+        environment=order.account.environment,
     )
     made = propose(facts=facts, base=base, context=context, envelope=envelope)
     verdict = "missing" if base.role is None else "right" if made.already_right else "different"

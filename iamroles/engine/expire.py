@@ -16,9 +16,9 @@ _log = structlog.get_logger(__name__)
 
 
 def expire_due(*, actor: Actor, at: datetime) -> int:
-    """Closes requests in review or approved whose proposal is past its time. Returns how many."""
+    """Closes requests that were proposed, are not applied, and whose proposal is past its time. Returns how many."""
     rows = Request.objects.filter(
-        state__in=(states.IN_REVIEW, states.APPROVED), revisions__proposal__expires_at__lte=at
+        state__in=(states.IN_REVIEW, states.CHANGES_REQUESTED, states.APPROVED), revisions__proposal__expires_at__lte=at
     )
     return sum(_expire(pk, actor, at) for pk in rows.distinct().values_list("pk", flat=True))
 

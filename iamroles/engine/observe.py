@@ -11,22 +11,21 @@ from datetime import datetime, timedelta
 import structlog
 from django.db import transaction
 
-from iamroles import audit, canonical
+from iamroles import audit, canonical, eligibility
 from iamroles.aws.gateway import AwsError, WrongAccount
 from iamroles.blueprints import facts as facts_module
 from iamroles.blueprints.facts import Facts, RemovalFacts
 from iamroles.blueprints.state import State
-from iamroles.engine import finish
+from iamroles.engine import finish, renew
 from iamroles.engine.known import known_of
 from iamroles.engine.look import look_for
 from iamroles.engine.tools import Tools
-from iamroles.models import ManagedRole, Proposal, Request, Revision
+from iamroles.models import AskedGroup, ManagedRole, Proposal, Request, Revision, current_rules
 from iamroles.proposal import propose
 from iamroles.proposal.context import Context
 from iamroles.proposal.propose import Envelope
 from iamroles.proposal.propose import Proposal as Made
 from iamroles.rules import states
-from iamroles.rules.approval import STARTING_RULES
 from iamroles.transitions import WrongState, move_request, subject_of
 
 _log = structlog.get_logger(__name__)
@@ -43,14 +42,17 @@ class Seen:
     made: Made
     at: datetime
     expires_at: datetime
+    account_digest: str
 
 
 def observe(*, request_id: int, tools: Tools) -> str:
-    """Observes one submitted request that is due. Returns the state it is in then, or "not_due".
+    """Observes one request that is submitted and due, or in review and outdated. Returns the state it is in
+    then, or "not_due".
 
     Never raises for what AWS answers; a foreign, old or unknown id is "not_due". Errors of our own are logged, counted
     and shown by their class.
     """
+    renew.renew(request_id=request_id, tools=tools)
     now = tools.now()
     rows = Request.objects.filter(pk=request_id, state=states.SUBMITTED, next_try_at__lte=now)
     if not rows.update(next_try_at=now + HELD):
@@ -85,7 +87,8 @@ def see(request: Request, revision: Revision, tools: Tools, *, number: int | Non
     gateway = tools.sessions.reading(tools.portal(account), request.reference)
     base, context = look_for(gateway, facts, tools.now())
     at = tools.now()
-    expires_at = (at + timedelta(days=STARTING_RULES["life_days"])).replace(microsecond=0)
+    rules = current_rules()
+    expires_at = (at + timedelta(days=rules["life_days"])).replace(microsecond=0)
     envelope = Envelope(
         request=request.reference,
         revision=number or revision.number,
@@ -93,12 +96,21 @@ def see(request: Request, revision: Revision, tools: Tools, *, number: int | Non
         owner_group=account.owner.name,
         expires_at=f"{expires_at:%Y-%m-%dT%H:%M:%SZ}",
         managed_here=_managed_here(request, facts, base),
-        rules=STARTING_RULES,
+        rules=rules,
+        environment=account.environment,
         account_rules=account.rules(),
         known=known_of(account, base),
     )
     made = propose(facts=facts, base=base, context=context, envelope=envelope)
-    return Seen(facts=facts, base=base, context=context, made=made, at=at, expires_at=expires_at)
+    return Seen(
+        facts=facts,
+        base=base,
+        context=context,
+        made=made,
+        at=at,
+        expires_at=expires_at,
+        account_digest=account.record_digest(),
+    )
 
 
 def _managed_here(request: Request, facts: Facts, base: State) -> bool:
@@ -180,8 +192,8 @@ def record_observed(request: Request, seen: Seen, number: int, tools: Tools) -> 
 
 
 def store_proposal(revision: Revision, seen: Seen) -> Proposal:
-    """Inserts the proposal's row."""
-    return Proposal.objects.create(
+    """Inserts the proposal's row, and which groups it asks."""
+    row = Proposal.objects.create(
         revision=revision,
         canonical=seen.made.canonical,
         digest=seen.made.digest,
@@ -189,7 +201,12 @@ def store_proposal(revision: Revision, seen: Seen) -> Proposal:
         adopts=seen.made.adopts,
         observed_at=seen.at,
         expires_at=seen.expires_at,
+        rules_digest=seen.made.rules_digest,
+        account_digest=seen.account_digest,
     )
+    names = eligibility.deciding_groups(row)
+    AskedGroup.objects.bulk_create([AskedGroup(proposal=row, group=name) for name in names])
+    return row
 
 
 def proposed_data(seen: Seen, number: int) -> dict[str, object]:
@@ -204,7 +221,7 @@ def proposed_data(seen: Seen, number: int) -> dict[str, object]:
         "plan_digest": canonical.digest([call.as_mapping() for call in made.plan]),
         "dependencies_digest": canonical.digest(seen.context.dependencies()),
         "findings": sorted({finding.id for finding in made.findings}),
-        "rule_digests": {"approval": canonical.digest(dict(STARTING_RULES))},
+        "rule_digests": {"approval": made.rules_digest},
         "approvals_needed": [requirement.as_mapping() for requirement in made.requirements],
         "expires_at": f"{seen.expires_at:%Y-%m-%dT%H:%M:%SZ}",
     }

@@ -8,13 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from iamroles import audit, canonical, permissions, signing
+from iamroles import audit, canonical, eligibility, permissions, signing
 from iamroles.blueprints import build_desired
 from iamroles.blueprints import facts as facts_module
-from iamroles.models import AwsAccount, Decision, Proposal, Request
+from iamroles.models import Decision, Proposal, Request, current_rules
 from iamroles.proposal.propose import Stored, digest_of, read
-from iamroles.rules import approval, standard
-from iamroles.rules.approval import STARTING_RULES
+from iamroles.rules import approval, approval_rules
 
 
 class NotWhatWasApproved(Exception):
@@ -99,29 +98,15 @@ def _require_signatures(proposal: Proposal, recomputed: str) -> list[Decision]:
     return approvals
 
 
-def _require_same_account_rules(account: AwsAccount, proposal: Proposal, stored: Stored) -> None:
-    """What the findings were weighed against: the AWS account's standard and guardrails."""
-    facts = facts_module.read(proposal.revision.facts)
-    today = standard.digests(facts.account, facts_module.service_of(facts), account.rules())
-    for kind, digest in stored.body.get("account_rules", today).items():
-        if today.get(kind) != digest:
-            raise NotEnough("standard_changed" if kind == "standard" else "guardrail_changed")
-
-
 def _require_quorum(request: Request, proposal: Proposal, stored: Stored) -> None:
     """What is needed follows from the digested text and today's rule, not from the columns beside it."""
-    if stored.body["rules_digest"] != canonical.digest(STARTING_RULES):
-        raise NotEnough("rule_changed")
-    if request.account is None or stored.body["owner_group"] != request.account.owner.name:
-        raise NotEnough("owner_changed")
-    _require_same_account_rules(request.account, proposal, stored)
+    content = current_rules()
+    outdated = eligibility.outdated(request, proposal, content)
+    if outdated:
+        raise NotEnough(outdated)
     if not permissions.may_request(request.requester, request.team, request.account).allowed:
         raise NotEnough("requester_lost_rights")
-    needed = approval.requirements_for(
-        risk=stored.body["risk"],
-        adopts=stored.body["adopts"],
-        owner_group=stored.body["owner_group"],
-        rules=STARTING_RULES,
-    )
-    if not approval.quorum(needed, permissions.counting_approvals(request, proposal.revision)).met:
+    subject = approval_rules.Subject.from_mapping(stored.body["subject"])
+    needed = approval_rules.requirements_for(subject, owner_group=stored.body["owner_group"], content=content)
+    if not approval.quorum(needed, eligibility.counting_approvals(proposal.revision)).met:
         raise NotEnough("approvals_no_longer_enough")

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from django.db.models import Exists, F, OuterRef, Q
 
 from iamroles import doorbell
+from iamroles.engine import renew
 from iamroles.engine.tools import Limits
 from iamroles.models import AccountLook, ExportJob, Lease, ObservationOrder, Request, Run
 from iamroles.models.exports import WAITING
@@ -26,19 +27,23 @@ class Due:
     answer: tuple[int, ...]
     export: tuple[int, ...] = ()
     look: tuple[int, ...] = ()
+    renew: tuple[int, ...] = ()
 
     def __len__(self) -> int:
-        return sum(map(len, (self.observe, self.apply, self.answer, self.export, self.look)))
+        return sum(map(len, (self.observe, self.apply, self.answer, self.export, self.look, self.renew)))
 
 
 def find_due(now: datetime, limits: Limits, at_most: int = 500) -> Due:
-    """Returns what is due: submitted, approved without a run, waiting or dead runs, orders, exports, looks."""
+    """Returns what is due: submitted, outdated in review, approved without a run, waiting or dead runs, orders,
+    exports, looks.
+    """
     submitted = Request.objects.filter(state=states.SUBMITTED, next_try_at__lte=now)
     orders = ObservationOrder.objects.filter(answered_at=None, next_try_at__lte=now)
     exports = ExportJob.objects.filter(state=WAITING, next_try_at__lte=now)
     looks = AccountLook.objects.filter(answered_at=None, next_try_at__lte=now)
     return Due(
         observe=tuple(submitted.order_by("next_try_at").values_list("pk", flat=True)[:at_most]),
+        renew=tuple(renew.find_outdated()[:at_most]),
         apply=tuple(_approved(now, limits)[:at_most]),
         answer=tuple(orders.order_by("next_try_at").values_list("pk", flat=True)[:at_most]),
         export=tuple(exports.order_by("next_try_at").values_list("pk", flat=True)[:at_most]),
@@ -66,7 +71,7 @@ def _approved(now: datetime, limits: Limits) -> list[int]:
 def sweep(now: datetime, limits: Limits) -> int:
     """Rings for everything that is due. Returns how many rings."""
     due = find_due(now, limits)
-    for request_id in due.observe:
+    for request_id in (*due.observe, *due.renew):
         doorbell.ring(doorbell.OBSERVE, request_id=request_id)
     for request_id in due.apply:
         doorbell.ring(doorbell.APPLY, request_id=request_id)

@@ -1,6 +1,7 @@
 """The rows. Nothing here knows AWS, pages or verbs."""
 
 from iamroles.models.aws_accounts import AccountRule, AwsAccount, KillSwitch
+from iamroles.models.changes import ProposedChange
 from iamroles.models.events import (
     AuditCheckpoint,
     AuditDisclosure,
@@ -12,14 +13,17 @@ from iamroles.models.events import (
 from iamroles.models.exports import ExportJob, ExportPart, VerificationOrder
 from iamroles.models.inventory import ManagedRole, ObservationOrder
 from iamroles.models.looks import AccountLook
-from iamroles.models.people import Membership, Team, User
-from iamroles.models.requests import Proposal, Request, Revision
+from iamroles.models.people import GroupMembership, Membership, Team, User
+from iamroles.models.requests import AskedGroup, Proposal, Request, Revision
 from iamroles.models.reviews import Decision, Submission
+from iamroles.models.rules import ApprovalRules, current_rules, rules_of
 from iamroles.models.runs import Lease, Resolution, Run, Step, Tally, tally
 
 __all__ = [
     "AccountLook",
     "AccountRule",
+    "ApprovalRules",
+    "AskedGroup",
     "AuditCheckpoint",
     "AuditDisclosure",
     "AuditEvent",
@@ -30,12 +34,14 @@ __all__ = [
     "Decision",
     "ExportJob",
     "ExportPart",
+    "GroupMembership",
     "KillSwitch",
     "Lease",
     "ManagedRole",
     "Membership",
     "ObservationOrder",
     "Proposal",
+    "ProposedChange",
     "Request",
     "Resolution",
     "Revision",
@@ -46,5 +52,7 @@ __all__ = [
     "Team",
     "User",
     "VerificationOrder",
+    "current_rules",
+    "rules_of",
     "tally",
 ]

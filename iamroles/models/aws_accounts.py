@@ -5,12 +5,14 @@ never stored here.
 from __future__ import annotations
 
 import secrets
+from dataclasses import asdict
 
 from django.conf import settings
 from django.contrib.auth.models import Group
 from django.core.validators import RegexValidator
 from django.db import models
 
+from iamroles import canonical
 from iamroles.blueprints.facts import AccountFacts
 from iamroles.iam.documents import Document
 from iamroles.rules import account_rules
@@ -63,6 +65,12 @@ class AwsAccount(models.Model):
         """Returns the standard and the guardrails as they are set today."""
         latest = {row.kind: row for row in self.rule_versions.order_by("version")}
         return AccountRules(**{kind: row.read() for kind, row in latest.items()})
+
+    def record_digest(self) -> str:
+        """Returns the SHA-256 (hex) of everything in the record that a proposal depends on."""
+        rules = {row.kind: row.digest for row in sorted(self.rule_versions.all(), key=lambda row: row.version)}
+        own = {"owner": self.owner.name, "environment": self.environment}
+        return canonical.digest({**asdict(self.facts()), **own, "rules": rules})
 
 
 class AccountRule(models.Model):

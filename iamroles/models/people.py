@@ -6,7 +6,7 @@ Groups that the portal itself knows are in `rules/groups.py`. Deleting a person 
 from __future__ import annotations
 
 from django.conf import settings
-from django.contrib.auth.models import AbstractUser
+from django.contrib.auth.models import AbstractUser, Group
 from django.db import models
 
 
@@ -46,3 +46,17 @@ class Membership(models.Model):
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=("team", "user"), name="one_membership_per_team"),)
+
+
+class GroupMembership(models.Model):
+    """Since when a person is in a functional group. Django's own table says who is in it.
+
+    An approval counts for a group only with both rows, and only for revisions that are not older than `since`.
+    """
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="group_memberships")
+    group = models.ForeignKey(Group, on_delete=models.CASCADE, related_name="memberships")
+    since = models.DateTimeField()
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("user", "group"), name="one_membership_per_group"),)

@@ -119,7 +119,7 @@ class Proposal(models.Model):
     """Everything that an approver approves. `canonical` is the text whose SHA-256 is `digest`; it is never re-encoded.
 
     What people read and decide by (`sentences`, `findings`, `requirements`, `rated`) comes out of that text. The
-    columns `risk` and `adopts` serve lists alone.
+    columns beside it serve lists alone: `rules_digest` and `account_digest` tell which proposals must be made anew.
     """
 
     revision = models.OneToOneField(Revision, on_delete=models.PROTECT, related_name="proposal")
@@ -129,6 +129,8 @@ class Proposal(models.Model):
     adopts = models.BooleanField(default=False)
     observed_at = models.DateTimeField()
     expires_at = models.DateTimeField()
+    rules_digest = models.CharField(max_length=64, blank=True, default="")
+    account_digest = models.CharField(max_length=64, blank=True, default="")
 
     @property
     def intact(self) -> bool:
@@ -162,3 +164,13 @@ class Proposal(models.Model):
     def requirements(self) -> list[dict[str, Any]]:
         """Who must approve, as `rules.approval.Requirement.as_mapping` writes it."""
         return list(self.body["requirements"])
+
+
+class AskedGroup(models.Model):
+    """A group whose people a proposal asks: what lists filter by. What counts comes out of the proposal's text."""
+
+    proposal = models.ForeignKey(Proposal, on_delete=models.CASCADE, related_name="asked")
+    group = models.CharField(max_length=150)
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("group", "proposal"), name="one_row_per_asked_group"),)

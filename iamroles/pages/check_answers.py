@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from iamroles import eligibility
 from iamroles.blueprints import GrantFacts, InfrastructureFacts, RemovalFacts, RoleFacts
 from iamroles.blueprints.facts import SESSION_SECONDS, Facts
+from iamroles.models import AwsAccount, User
 
 
 @dataclass(frozen=True)
@@ -94,3 +96,9 @@ def _role_settings(facts: RoleFacts | InfrastructureFacts) -> tuple[CheckedAnswe
         CheckedAnswer("Description of the role", (facts.description,) if facts.description else (), "id_description"),
         CheckedAnswer("Tags", tags, "id_tags", mono=True),
     )
+
+
+def approvals_needed(facts: Facts, requester: User) -> int:
+    """Returns how many people must agree at least, by today's rules, before a worker has looked at AWS."""
+    account = AwsAccount.objects.select_related("owner").get(number=facts.account.number)
+    return sum(needed.count for needed in eligibility.expected(facts, account, requester))

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from iamroles import permissions
-from iamroles.models import Decision, KillSwitch, Proposal, Request, User
-from iamroles.rules import groups, states
+from iamroles.models import AskedGroup, Decision, KillSwitch, ProposedChange, Request, User
+from iamroles.models.changes import WAITING
+from iamroles.rules import states
 
 
 @dataclass(frozen=True)
 class Navigation:
-    """`paused` is the kill switch while it is on."""
+    """`waiting` is 0 for people without an approval queue, `changes` None for those who confirm no changes; `paused` is
+    the kill switch while it is on.
+    """
 
     approvals: bool
     waiting: int
     audit: bool
     operations: bool
     paused: KillSwitch | None
+    changes: int | None = None
 
 
 def navigation_for(user: User) -> Navigation:
@@ -31,20 +37,29 @@ def navigation_for(user: User) -> Navigation:
         audit=True,
         operations=permissions.may_operate(user).allowed,
         paused=KillSwitch.objects.first(),
+        changes=changes_for(user),
     )
+
+
+def changes_for(user: User) -> int | None:
+    """Returns how many changes of others wait for a person who may confirm them."""
+    if not permissions.may_change_rules(user).allowed:
+        return None
+    return ProposedChange.objects.filter(state=WAITING).exclude(proposed_by=user).count()
 
 
 def waiting_for(user: User) -> QuerySet[Request]:
     """Returns the requests in review that this person may still decide, by group, own requests excluded."""
-    names = permissions.group_names(user)
-    current = Proposal.objects.filter(revision__request=OuterRef("pk"), revision__number=OuterRef("revision_number"))
-    adopts = Exists(current.filter(adopts=True))
-    mine = Q(adopts, account__owner__name__in=names)
-    if groups.APPROVERS in names:
-        mine |= Q(~adopts) | Q(risk="forbidden")
-    if groups.SECURITY in names:
-        mine |= Q(risk="high")
+    dates = permissions.group_dates(user).items()
+    asked = [Q(group=name, proposal__revision__created_at__gte=since) for name, since in dates if since is not None]
+    if not asked:
+        return Request.objects.none()
+    current = AskedGroup.objects.filter(
+        reduce(or_, asked),
+        proposal__revision__request=OuterRef("pk"),
+        proposal__revision__number=OuterRef("revision_number"),
+    )
     decided = Decision.objects.filter(
         request=OuterRef("pk"), revision__number=OuterRef("revision_number"), approver=user, ended_by=""
     )
-    return Request.objects.filter(mine, ~Exists(decided), state=states.IN_REVIEW).exclude(requester=user)
+    return Request.objects.filter(Exists(current), ~Exists(decided), state=states.IN_REVIEW).exclude(requester=user)

@@ -30,7 +30,7 @@ from iamroles.iam.documents import Document
 from iamroles.models import AwsAccount, ManagedRole, Proposal
 from iamroles.pages.coverage import Line, role_lines, use_lines
 from iamroles.proposal import lay_over, removal, wording
-from iamroles.rules import approval, checks, risk
+from iamroles.rules import checks, risk
 from iamroles.rules.account_rules import AccountRules
 from iamroles.rules.findings import Finding
 
@@ -90,12 +90,6 @@ class Preview:
     def scoped(self) -> bool:
         """True for a policy of ours in place of a managed policy, which nobody has tried on AWS yet."""
         return any(part.is_new and uses.is_scoped(part.document) for part in self.policies)
-
-    @property
-    def approvals(self) -> int:
-        """How many people must agree by the starting rules, before a worker has looked at AWS."""
-        wanted = approval.requirements_for(risk=self.risk, adopts=False, owner_group="")
-        return sum(requirement.count for requirement in wanted)
 
 
 def inventory_state(managed: ManagedRole | None) -> State | None:

@@ -1,7 +1,6 @@
 """How far the approvals of a request are: who has decided, which seats are empty, in words.
 
-Which approvals count is decided at the verb and at the claim by `permissions`; here the same rows are read in bulk, so
-that a list needs one query for all of its requests.
+Which approvals count is decided by `eligibility`, as at the verb and at the claim; here its rows are read in bulk.
 """
 
 from __future__ import annotations
@@ -9,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from iamroles.models import Decision, Proposal, Revision
-from iamroles.permissions import requirements_of
+from iamroles import eligibility
+from iamroles.eligibility import Bars
+from iamroles.models import Decision, Proposal, User
 from iamroles.rules import approval
-from iamroles.rules.approval import Approval, Requirement
+from iamroles.rules.approval import Requirement
 
 
 @dataclass(frozen=True)
@@ -41,26 +41,18 @@ class Progress:
 
 
 def decisions_by_revision(revisions: Iterable[int]) -> dict[int, list[Decision]]:
-    """Returns the decisions of these revisions, oldest first, approvers and their groups loaded. Two queries."""
+    """Returns the decisions of these revisions, oldest first, approvers and their groups loaded. Three queries."""
     rows = Decision.objects.filter(revision_id__in=list(revisions)).select_related("approver", "revision")
     found: dict[int, list[Decision]] = {}
-    for row in rows.prefetch_related("approver__groups").order_by("pk"):
+    for row in rows.prefetch_related("approver__groups", "approver__group_memberships").order_by("pk"):
         found.setdefault(row.revision_id, []).append(row)
     return found
 
 
-def progress_of(proposal: Proposal, revision: Revision, requester_id: int, decisions: Iterable[Decision]) -> Progress:
+def progress_of(proposal: Proposal, decisions: Iterable[Decision], bars: Bars) -> Progress:
     """Returns how far a proposal is, from its loaded decisions."""
-    requirements = requirements_of(proposal)
-    standing = [
-        Approval(str(row.approver_id), frozenset(group.name for group in row.approver.groups.all()))
-        for row in decisions
-        if row.decision == "approve"
-        and not row.ended_by
-        and row.approver.is_active
-        and row.approver_id not in (requester_id, revision.created_by_id)
-    ]
-    quorum = approval.quorum(requirements, standing)
+    requirements = eligibility.requirements_of(proposal)
+    quorum = approval.quorum(requirements, eligibility.counting(decisions, bars))
     seats = _seats(requirements, quorum.missing)
     return Progress(quorum.given, quorum.needed, seats, _sentence(quorum.given, quorum.needed, seats))
 
@@ -71,10 +63,33 @@ def _seats(requirements: Iterable[Requirement], missing: Iterable[str]) -> tuple
         left[group] = left.get(group, 0) + 1
     seats = []
     for requirement in requirements:
-        absent = min(requirement.count, left.get(requirement.group, 0))
-        left[requirement.group] = left.get(requirement.group, 0) - absent
-        seats.append(Seat(requirement.group, requirement.count, requirement.count - absent, requirement.why))
+        absent = min(requirement.count, left.get(requirement.name, 0))
+        left[requirement.name] = left.get(requirement.name, 0) - absent
+        seats.append(Seat(requirement.name, requirement.count, requirement.count - absent, requirement.why))
     return tuple(seats)
+
+
+@dataclass(frozen=True)
+class Staff:
+    """Who could still approve; `lacking` says what keeps the request from ever being approved, "" when nothing does."""
+
+    people: tuple[User, ...]
+    lacking: str
+
+
+def staff_of(proposal: Proposal, decisions: Iterable[Decision], bars: Bars) -> Staff:
+    """Returns who is asked besides those who have decided. Three queries."""
+    able = eligibility.could_approve(proposal, bars)
+    decided = {row.approver_id for row in decisions if not row.ended_by}
+    wanted = eligibility.requirements_of(proposal)
+    missing = eligibility.unfilled(wanted, able, bars) if wanted else ()
+    lacking = ""
+    if missing:
+        lacking = (
+            f"Nobody is left to give {eligibility.missing_words(missing)}. Once an operator has added people, "
+            "its requester sends it again: an approval counts from people who were in the group before."
+        )
+    return Staff(tuple(user for user in able if user.pk not in decided), lacking)
 
 
 def _sentence(given: int, needed: int, seats: Iterable[Seat]) -> str:

@@ -12,7 +12,8 @@ from typing import Final
 
 from django.db.models import Case, Exists, IntegerField, OuterRef, Q, QuerySet, Value, When
 
-from iamroles import permissions
+from iamroles import eligibility, permissions
+from iamroles.eligibility import Bars
 from iamroles.models import Decision, Proposal, Request, User
 from iamroles.pages import frame, status
 from iamroles.pages.progress import Progress, decisions_by_revision, progress_of, standing_of
@@ -184,17 +185,20 @@ def _rows(page: Sequence[Request], user: User) -> tuple[Row, ...]:
         .order_by("revision__number")
     }
     decisions = decisions_by_revision([p.revision_id for p in proposals.values()])
-    return tuple(_row(row, proposals.get(row.pk), decisions, user) for row in page)
+    bars = eligibility.bars_for([p.revision for p in proposals.values()])
+    return tuple(_row(row, proposals.get(row.pk), decisions, bars, user) for row in page)
 
 
-def _row(row: Request, proposal: Proposal | None, decisions: dict[int, list[Decision]], user: User) -> Row:
+def _row(
+    row: Request, proposal: Proposal | None, decisions: dict[int, list[Decision]], bars: dict[int, Bars], user: User
+) -> Row:
     current = proposal if proposal and proposal.revision.number == row.revision_number else None
     made: Iterable[Decision] = decisions.get(current.revision_id, ()) if current else ()
     own = standing_of(decisions, current.revision_id, user.pk) if current else None
     return Row(
         request=row,
         status=status.status_of(row, None),
-        progress=progress_of(current, current.revision, row.requester_id, made) if current else None,
+        progress=progress_of(current, made, bars[current.revision_id]) if current else None,
         marks=_marks(row, current),
         since=row.submitted_at or row.created_at,
         decided=own,

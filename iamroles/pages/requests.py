@@ -12,7 +12,7 @@ from typing import Final
 
 from django.utils.crypto import salted_hmac
 
-from iamroles import permissions
+from iamroles import eligibility, permissions
 from iamroles.blueprints import terraform
 from iamroles.models import Decision, Proposal, Request, Revision, Run, Step, User
 from iamroles.pages import acts, status
@@ -20,7 +20,7 @@ from iamroles.pages import runs as run_pages
 from iamroles.pages import sections as section_pages
 from iamroles.pages.calls import CallWords, words_of
 from iamroles.pages.facts import Fact, facts_of
-from iamroles.pages.progress import Progress, decisions_by_revision, progress_of, standing_of
+from iamroles.pages.progress import Progress, Staff, decisions_by_revision, progress_of, staff_of, standing_of
 from iamroles.pages.runs import RunPage
 from iamroles.pages.sections import Section
 from iamroles.pages.status import Status
@@ -56,6 +56,7 @@ class RequestPage:
     plan: tuple[CallWords, ...]
     sections: tuple[Section, ...]
     progress: Progress | None
+    staff: Staff | None
     decisions: tuple[Decision, ...]
     run: RunPage | None
     runs: tuple[Run, ...]
@@ -94,10 +95,14 @@ def request_page(request: Request, user: User) -> RequestPage:
     steps = list(latest.steps.all()) if latest else []
     own_state = latest is not None and latest is current_run
     run_page = run_pages.run_page(request, latest, steps, user, latest=own_state) if latest else None
-    progress = progress_of(proposal, proposal.revision, request.requester_id, current) if proposal else None
+    bars = eligibility.bars_for([proposal.revision])[proposal.revision_id] if proposal else None
+    progress = progress_of(proposal, current, bars) if proposal and bars else None
+    deciding = proposal is not None and request.state == states.IN_REVIEW
+    staff = staff_of(proposal, current, bars) if deciding and proposal and bars else None
     touched = bool(runs) and request.touched()
     begun = touched and current_run is not None and request.begun()
-    actions = _actions(request, current_run, user, proposal, current, begun=begun)
+    may_review = deciding and proposal and bars and eligibility.may_decide(user, proposal, bars).allowed
+    actions = _actions(request, current_run, user, proposal, current, begun=begun, reviews=bool(may_review))
     return RequestPage(
         request=request,
         kind=KIND_WORDS.get(request.kind, request.kind),
@@ -109,6 +114,7 @@ def request_page(request: Request, user: User) -> RequestPage:
         plan=tuple(words_of(call) for call in stored.plan) if stored else (),
         sections=section_pages.sections_of(stored, proposal) if stored and proposal else (),
         progress=progress,
+        staff=staff,
         decisions=tuple(d for made in decisions.values() for d in made),
         run=run_page,
         runs=runs,
@@ -241,6 +247,7 @@ def _actions(
     decisions: Sequence[Decision],
     *,
     begun: bool,
+    reviews: bool,
 ) -> frozenset[str]:
     own = permissions.may_edit(user, request).allowed
     found: set[str] = set()
@@ -248,10 +255,8 @@ def _actions(
         found |= _own_actions(request, run, begun=begun)
     if request.state != states.DRAFT:
         found.add("comment")
-    if proposal is not None and request.state == states.IN_REVIEW:
-        groups = [r.group for r in permissions.requirements_of(proposal)] or ["approvers"]
-        if permissions.may_decide(user, request, proposal.revision, groups).allowed:
-            found.add("review")
+    if reviews:
+        found.add("review")
     standing = {proposal.revision_id: list(decisions)} if proposal else {}
     given = standing_of(standing, proposal.revision_id, user.pk) if proposal else None
     if given and given.decision == "approve" and request.state in (states.IN_REVIEW, states.APPROVED) and not begun:

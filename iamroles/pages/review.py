@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from iamroles import permissions
+from iamroles import eligibility
+from iamroles.eligibility import Bars
 from iamroles.models import Decision, Proposal, Request, Revision, User
 from iamroles.pages import sections as section_pages
 from iamroles.pages import status
 from iamroles.pages.calls import CallWords, words_of
-from iamroles.pages.progress import Progress, decisions_by_revision, progress_of, standing_of
+from iamroles.pages.progress import Progress, Staff, decisions_by_revision, progress_of, staff_of, standing_of
 from iamroles.pages.sections import Passed, Section
 from iamroles.pages.status import Status
 from iamroles.proposal import read as read_proposal
@@ -50,6 +51,7 @@ class ReviewPage:
     notes: tuple[FindingView, ...]
     standard: tuple[FindingView, ...]
     progress: Progress
+    staff: Staff
     decisions: tuple[Decision, ...]
     sections: tuple[Section, ...]
     passed: tuple[Passed, ...]
@@ -87,6 +89,7 @@ def review_page(request: Request, proposal: Proposal, user: User, to_tick: Seque
     sections = section_pages.sections_of(stored, proposal)
     decisions = decisions_by_revision([proposal.revision_id])
     made = decisions.get(proposal.revision_id, [])
+    bars = eligibility.bars_for([proposal.revision])[proposal.revision_id]
     own = standing_of(decisions, proposal.revision_id, user.pk)
     found = _findings(proposal.findings, sections, to_tick)
     return ReviewPage(
@@ -97,21 +100,21 @@ def review_page(request: Request, proposal: Proposal, user: User, to_tick: Seque
         findings=tuple(view for view in found if not view.standard and view.severity != "note"),
         notes=tuple(view for view in found if not view.standard and view.severity == "note"),
         standard=tuple(view for view in found if view.standard),
-        progress=progress_of(proposal, proposal.revision, request.requester_id, made),
+        progress=progress_of(proposal, made, bars),
+        staff=staff_of(proposal, made, bars),
         decisions=tuple(made),
         sections=sections,
         passed=next((section.passed for section in sections if section.anchor == "grants"), ()),
         plan=tuple(words_of(call) for call in stored.plan),
         own=own,
-        closed_reason=_closed_reason(request, proposal, user, own),
+        closed_reason=_closed_reason(request, proposal, user, own, bars),
         digest=proposal.digest,
     )
 
 
-def _closed_reason(request: Request, proposal: Proposal, user: User, own: Decision | None) -> str:
+def _closed_reason(request: Request, proposal: Proposal, user: User, own: Decision | None, bars: Bars) -> str:
     """Returns the sentence that stands in the place of the decision form, or ""."""
-    groups = [r.group for r in permissions.requirements_of(proposal)] or ["approvers"]
-    allowance = permissions.may_decide(user, request, proposal.revision, groups)
+    allowance = eligibility.may_decide(user, proposal, bars)
     if request.state != states.IN_REVIEW:
         return f"{request.reference} is no longer in review: there is nothing to decide."
     if not allowance.allowed:

@@ -26,7 +26,7 @@ class Known:
 class Envelope:
     """What the proposal is bound to besides documents. Times are `YYYY-MM-DDTHH:MM:SSZ`.
 
-    `account_rules` are the AWS account's standard and guardrails as they are set, `known` what the portal knows itself.
+    `rules` is one version of the approval rules, `account_rules` are the AWS account's standard and guardrails as they are set, `known` what the portal knows itself.
     """
 
     request: str
@@ -38,3 +38,4 @@ class Envelope:
     rules: Mapping[str, Any]
     account_rules: AccountRules = field(default_factory=AccountRules)
     known: Known = field(default_factory=Known)
+    environment: str = ""

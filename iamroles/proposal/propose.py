@@ -21,7 +21,7 @@ from iamroles.proposal.context import read as read_context
 from iamroles.proposal.envelope import Envelope
 from iamroles.proposal.lay_over import Kept, Target, lay_over
 from iamroles.proposal.plan import calls_between
-from iamroles.rules import approval, risk, standard
+from iamroles.rules import approval, approval_rules, risk, standard
 from iamroles.rules.findings import Finding
 
 __all__ = ["Envelope", "Proposal", "Stored", "digest_of", "propose", "read", "resources"]
@@ -45,6 +45,7 @@ class Proposal:
     title: str
     sentences: tuple[str, ...]
     requirements: tuple[approval.Requirement, ...]
+    rules_digest: str
 
 
 def digest_of(text: str) -> str:
@@ -64,9 +65,18 @@ def propose(*, facts: Facts, base: State, context: Context, envelope: Envelope) 
     rated = risk.risk_of(found, production=facts.account.production)
     only_removes = removal.adds_nothing(plan, base, context)
     sentences = _sentences(facts, base, target)
-    requirements = approval.requirements_for(
-        risk=rated, adopts=adopts, owner_group=envelope.owner_group, rules=dict(envelope.rules)
+    subject = approval_rules.Subject(
+        account=facts.account.number,
+        environment=envelope.environment,
+        production=facts.account.production,
+        kind=facts.kind,
+        adopts=adopts,
+        risk=rated,
+        findings=frozenset(finding.id for finding in found if not finding.standard),
+        team=facts.team,
     )
+    requirements = approval_rules.requirements_for(subject, owner_group=envelope.owner_group, content=envelope.rules)
+    rules_digest = approval_rules.digest(envelope.rules)
     body = {
         **({"removes_only": True} if only_removes else {}),
         **({"own_standard": True} if envelope.account_rules.standard else {}),
@@ -86,7 +96,8 @@ def propose(*, facts: Facts, base: State, context: Context, envelope: Envelope) 
         "plan": [call.as_mapping() for call in plan],
         "dependencies": context.dependencies(),
         "owner_group": envelope.owner_group,
-        "rules_digest": canonical.digest(dict(envelope.rules)),
+        "rules_digest": rules_digest,
+        "subject": subject.as_mapping(),
         "account_rules": standard.digests(facts.account, desired.service, envelope.account_rules),
         "documents": context.texts(),
         "reach": weigh.blast_radius(facts, context),
@@ -111,6 +122,7 @@ def propose(*, facts: Facts, base: State, context: Context, envelope: Envelope) 
         title=wording.title(facts, base, adopts=adopts),
         sentences=sentences,
         requirements=requirements,
+        rules_digest=rules_digest,
     )
 
 

@@ -8,11 +8,10 @@ from typing import Any
 
 from django.conf import settings
 
-from iamroles import audit, canonical, doorbell, permissions, signing
+from iamroles import audit, canonical, doorbell, eligibility, permissions, signing
 from iamroles.audit import Actor
-from iamroles.models import Decision, Proposal, Request, User
-from iamroles.rules import approval, groups, states
-from iamroles.rules.approval import Requirement
+from iamroles.models import Decision, Proposal, Request, User, current_rules
+from iamroles.rules import approval, states
 from iamroles.transitions import WrongState, move_request, recall_runs, subject_of
 from iamroles.workflow.verbs import (
     Invalid,
@@ -60,18 +59,20 @@ def decide(
                 "This request changed after you opened it. Your decision was not recorded. See what changed."
             )
         raise WrongState(request.reference, decision, request.state)
-    requirements = permissions.requirements_of(proposal)
-    allowed_groups = [r.group for r in requirements] or [groups.APPROVERS]
-    require(permissions.may_decide(user, request, proposal.revision, allowed_groups))
+    bars = eligibility.bars_for([proposal.revision])[proposal.revision_id]
+    require(eligibility.may_decide(user, proposal, bars))
     if seen_digest != proposal.digest:
         raise StaleDigest("This request changed after you opened it. Your decision was not recorded. See what changed.")
+    if decision == APPROVE:
+        _require_standing(request, proposal)
     _check_form(decision, reason, acknowledged, proposal)
     _check_sign_in(signed_in_at, at, proposal.rated)
     if Decision.objects.filter(revision=proposal.revision, approver=user, ended_by="").exists():
         raise WrongState(request.reference, "decide twice", "decided by you")
-    row = _store(user, decision, reason, acknowledged, signed_in_at, at, request, proposal, allowed_groups)
+    counted = eligibility.groups_since(user, bars.since) & set(eligibility.deciding_groups(proposal))
+    row = _store(user, decision, reason, acknowledged, signed_in_at, at, request, proposal, counted)
     if decision == APPROVE:
-        return _count(row, request, proposal, requirements, actor, at)
+        return _count(row, request, proposal, actor, at)
     event = {CHANGES: "changes.requested", REJECT: "request.rejected"}[decision]
     return move_request(
         request,
@@ -83,6 +84,23 @@ def decide(
         data={"revision": proposal.revision.number, "proposal_digest": proposal.digest},
         fields={"outcome": "rejected"} if decision == REJECT else {},
     )
+
+
+_OUTDATED = {
+    "rule_changed": "The approval rules changed",
+    "owner_changed": "The AWS account has another owner",
+    "account_changed": "The AWS account's record changed",
+    "standard_changed": "The AWS account's standard changed",
+    "guardrail_changed": "The AWS account's guardrails changed",
+}
+
+
+def _require_standing(request: Request, proposal: Proposal) -> None:
+    """Raises StaleDigest when the rules or the AWS account's record are not those that were proposed for."""
+    outdated = eligibility.outdated(request, proposal, current_rules())
+    if outdated:
+        what = f"{_OUTDATED[outdated]} since {request.reference} was proposed. A worker proposes it anew; review that."
+        raise StaleDigest(what, outdated)
 
 
 def _check_form(decision: str, reason: str, acknowledged: Sequence[str], proposal: Proposal) -> None:
@@ -112,7 +130,7 @@ def _store(
     at: datetime,
     request: Request,
     proposal: Proposal,
-    allowed_groups: Sequence[str],
+    counted: frozenset[str],
 ) -> Decision:
     row = Decision(
         request=request,
@@ -122,7 +140,7 @@ def _store(
         decision=decision,
         reason=reason.strip(),
         acknowledged=sorted(set(acknowledged)),
-        groups=sorted(permissions.group_names(user) & set(allowed_groups)),
+        groups=sorted(counted),
         at=at,
         signed_in_at=signed_in_at,
     )
@@ -137,11 +155,11 @@ def _count(
     row: Decision,
     request: Request,
     proposal: Proposal,
-    requirements: list[Requirement],
     actor: Actor,
     at: datetime,
 ) -> Request:
-    found = approval.quorum(requirements, permissions.counting_approvals(request, proposal.revision))
+    requirements = eligibility.requirements_of(proposal)
+    found = approval.quorum(requirements, eligibility.counting_approvals(proposal.revision))
     audit.record(
         "approval.given",
         actor=actor,

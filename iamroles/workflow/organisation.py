@@ -11,7 +11,7 @@ from iamroles import audit
 from iamroles.audit import Actor, Change, Subject
 from iamroles.iam import limits
 from iamroles.iam.documents import DocumentError
-from iamroles.models import AccountRule, AwsAccount, Membership, Team, User
+from iamroles.models import AccountRule, AwsAccount, GroupMembership, Membership, Team, User
 from iamroles.rules import account_rules
 from iamroles.workflow.verbs import Invalid, verb
 
@@ -125,6 +125,18 @@ def add_team(*, slug: str, name: str, accounts: Iterable[AwsAccount], actor: Act
     return team
 
 
+def join(user: User, group: Group, at: datetime) -> None:
+    """Puts a person into a group, dated. The event is the caller's."""
+    user.groups.add(group)
+    GroupMembership.objects.update_or_create(user=user, group=group, defaults={"since": at})
+
+
+def leave(user: User, group: Group) -> None:
+    """Takes a person out of a group. The event is the caller's."""
+    user.groups.remove(group)
+    GroupMembership.objects.filter(user=user, group=group).delete()
+
+
 @verb("add_person")
 def add_person(
     *,
@@ -145,7 +157,7 @@ def add_person(
     audit.record("user.created", actor=actor, subject=subject, at=at, data={"user": login, "changes": ["login"]})
     for name in groups:
         group, _ = Group.objects.get_or_create(name=name)
-        user.groups.add(group)
+        join(user, group, at)
         audit.record("membership.granted", actor=actor, subject=subject, at=at, data={"user": login, "group": name})
     for slug in teams:
         Membership.objects.create(team=Team.objects.get(slug=slug), user=user, since=at)

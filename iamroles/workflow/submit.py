@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from iamroles import canonical, doorbell, permissions
+from iamroles import canonical, doorbell, eligibility, permissions
 from iamroles.audit import Actor
 from iamroles.blueprints import answers, build_desired, role_answers
 from iamroles.blueprints import facts as facts_module
@@ -40,6 +40,17 @@ def _require_one_spelling(facts: Facts, account: AwsAccount) -> None:
         raise Invalid(f"{account.name} knows this role as {others[0]}: capitals matter. Enter that name.", "role_name")
 
 
+def _require_staff(facts: Facts, account: AwsAccount, user: User, at: datetime) -> None:
+    """A request that nobody could approve is not sent. Raises Invalid, naming who is missing."""
+    missing = eligibility.unstaffed(eligibility.expected(facts, account, user), user, at)
+    if missing:
+        who = eligibility.missing_words(missing)
+        raise Invalid(
+            f"Nobody could approve this: besides you it lacks {who}. Ask an operator to add people, then send it.",
+            code="unstaffed",
+        )
+
+
 @verb("submit")
 def submit(*, request_id: int, user: User, facts: Facts, reason: str, actor: Actor, at: datetime) -> Request:
     """Makes the next revision from facts and moves the request to submitted.
@@ -60,6 +71,7 @@ def submit(*, request_id: int, user: User, facts: Facts, reason: str, actor: Act
     problems = (*answers.check(facts), *answers.checked_reason(reason), *role_answers.checked_why_full(facts))
     if problems:
         raise Invalid(problems[0].message, problems[0].field, problems[0].id)
+    _require_staff(facts, account, user, at)
     void_decisions(request, cause="edited", actor=actor, at=at)
     text = facts_module.write(facts)
     revision = Revision.objects.create(

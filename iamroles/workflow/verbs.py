@@ -101,6 +101,7 @@ def verb(name: str) -> Callable[[Verb], Verb]:
         @functools.wraps(function)
         def wrapper(**arguments: Any) -> Any:
             try:
+                _require_self(arguments)
                 with transaction.atomic():
                     return function(**arguments)
             except (Refused, WrongState) as error:
@@ -110,6 +111,13 @@ def verb(name: str) -> Callable[[Verb], Verb]:
         return wrapper  # type: ignore[return-value]
 
     return decorate
+
+
+def _require_self(arguments: dict[str, Any]) -> None:
+    """Nobody acts for another: the person whose rights are asked is the one that events name."""
+    user = arguments.get("user")
+    if user is not None and arguments["actor"].id != str(user.pk):
+        raise NotAllowed("You can act only for yourself.", "acting_for_another")
 
 
 def _record_refusal(name: str, error: Refused | WrongState, arguments: dict[str, Any]) -> None:

@@ -21,7 +21,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from iamroles.blueprints.facts import GRANT, INFRASTRUCTURE, REMOVAL, ROLE
 from iamroles.models import Request, User
 from iamroles.pages import drafts as pages
-from iamroles.pages.check_answers import checked_answers
+from iamroles.pages.check_answers import approvals_needed, checked_answers
 from iamroles.rules import states
 from iamroles.transitions import WrongState
 from iamroles.web.caller import actor_of, user_of
@@ -248,6 +248,7 @@ def _check_page(request: HttpRequest, row: Request, form: RequestForm, error: st
         "edit_url": form_address(row),
         "error": error,
         "voids": row.state == states.IN_REVIEW,
+        "approvals": approvals_needed(facts, row.requester),
     }
     return render(request, "iamroles/check_answers.html", context, status=422 if error else 200)
 

@@ -15,7 +15,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.views.decorators.http import require_POST, require_safe
 
-from iamroles import permissions
+from iamroles import eligibility, permissions
 from iamroles.models import Request, User
 from iamroles.pages import queue as queue_pages
 from iamroles.pages import review as review_pages
@@ -157,7 +157,7 @@ def _outcome(row: Request, decision: str) -> str:
     if proposal is None:
         return f"{row.reference} approved."
     made = decisions_by_revision([proposal.revision_id]).get(proposal.revision_id, [])
-    progress = progress_of(proposal, proposal.revision, row.requester_id, made)
+    progress = progress_of(proposal, made, eligibility.bars_for([proposal.revision])[proposal.revision_id])
     tail = "A worker applies it now." if progress.given >= progress.needed else "You can take it back on its page."
     return f"{row.reference} approved ({progress.given} of {progress.needed}). {tail}"
 

@@ -9,6 +9,7 @@ from tests.integration.workflow.conftest import (
     outsider,
     person,
     requester,
+    security,
 )
 
-__all__ = ["account", "approver", "facts", "in_review", "keys", "outsider", "person", "requester"]
+__all__ = ["account", "approver", "facts", "in_review", "keys", "outsider", "person", "requester", "security"]

@@ -63,6 +63,12 @@ TABLE: dict[str, tuple[str, str, int, int, int, str]] = {
     "account_list": ("", "get", SIGN_IN, 403, 200, "operator"),
     "account_detail": ("account", "get", SIGN_IN, 403, 200, "operator"),
     "account_look": ("account", "get", SIGN_IN, 405, 405, "operator"),
+    "rules": ("", "get", SIGN_IN, 403, 200, "operator"),
+    "rules_version": ("version", "get", SIGN_IN, 403, 200, "operator"),
+    "rules_propose": ("", "get", SIGN_IN, 403, 200, "operator"),
+    "change_list": ("", "get", SIGN_IN, 403, 200, "operator"),
+    "change_detail": ("change", "get", SIGN_IN, 403, 404, "operator"),
+    "change_decide": ("change", "get", SIGN_IN, 405, 405, "operator"),
     "preferences": ("", "get", SIGN_IN, 200, 200, "requester"),
     "theme": ("", "get", 405, 405, 405, "requester"),
     "help": ("", "get", SIGN_IN, 200, 200, "requester"),
@@ -79,6 +85,8 @@ def address(name: str, request: Request) -> str:
     kind = TABLE[name][0]
     arguments = {
         "": {},
+        "version": {"version": 1},
+        "change": {"change_id": 4711},
         "request": {"request_id": request.pk},
         "run": {"request_id": request.pk, "number": 1},
         "order": {"order_id": 4711},

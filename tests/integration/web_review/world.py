@@ -11,11 +11,11 @@ from iamroles.audit import Actor
 from iamroles.blueprints import PolicyState, RoleFacts, RoleState, State, build_desired
 from iamroles.blueprints import facts as facts_module
 from iamroles.blueprints.facts import default_policy_description, default_policy_name
+from iamroles.eligibility import deciding_groups
 from iamroles.iam import catalogue, documents, trust
-from iamroles.models import AwsAccount, Proposal, Request, Run, Step, User
+from iamroles.models import AskedGroup, AwsAccount, Proposal, Request, Run, Step, User, current_rules
 from iamroles.proposal import Context, Envelope, ManagedPolicyVersion, PassedRole, propose, read
 from iamroles.proposal import Proposal as ProposalValue
-from iamroles.rules import approval
 from iamroles.signing import approval_payload
 from iamroles.transitions import move_request, move_run
 from iamroles.workflow import decide, draft, organisation, submit
@@ -210,7 +210,8 @@ def proposed(
             owner_group="orders-platform",
             expires_at=f"{at + timedelta(days=7):%Y-%m-%dT%H:%M:%SZ}",
             managed_here=managed_here,
-            rules=approval.STARTING_RULES,
+            rules=current_rules(),
+            environment=row.account.environment if row.account else "",
             **envelope,
         ),
     )
@@ -223,6 +224,7 @@ def proposed(
         observed_at=at,
         expires_at=at + timedelta(days=7),
     )
+    AskedGroup.objects.bulk_create([AskedGroup(proposal=stored, group=name) for name in deciding_groups(stored)])
     zeros = dict.fromkeys(
         ("base_digest", "target_digest", "desired_digest", "plan_digest", "dependencies_digest"), "0" * 64
     )

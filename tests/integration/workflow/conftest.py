@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,11 @@ from iamroles.audit import Actor
 from iamroles.blueprints import RoleFacts, State, build_desired
 from iamroles.blueprints import facts as facts_module
 from iamroles.blueprints.facts import default_policy_description, default_policy_name
+from iamroles.eligibility import deciding_groups
 from iamroles.iam import catalogue, trust
-from iamroles.models import AwsAccount, Proposal, Request, User
+from iamroles.models import AskedGroup, AwsAccount, Proposal, Request, User, current_rules
 from iamroles.proposal import Context, Envelope, ManagedPolicyVersion, PassedRole, propose
 from iamroles.proposal import Proposal as ProposalValue
-from iamroles.rules.approval import STARTING_RULES
 from iamroles.transitions import move_request
 from iamroles.workflow import draft, organisation, submit
 
@@ -78,18 +79,18 @@ def person(account: AwsAccount) -> Callable[..., User]:
 
 
 @pytest.fixture
-def requester(person: Callable[..., User]) -> User:
-    """Of the Orders team, and, to make trouble, an approver as well."""
+def requester(person: Callable[..., User], approver: User, security: User) -> User:
+    """Of the Orders team, and, to make trouble, an approver as well. There are people to approve what they send."""
     return person("rosa", "approvers", teams=("orders",))
 
 
 @pytest.fixture
-def approver(person: Callable[..., User], requester: User) -> User:
+def approver(person: Callable[..., User]) -> User:
     return person("amara", "approvers")
 
 
 @pytest.fixture
-def security(person: Callable[..., User], requester: User) -> User:
+def security(person: Callable[..., User]) -> User:
     return person("mei", "security")
 
 
@@ -110,7 +111,9 @@ def facts(account: AwsAccount) -> RoleFacts:
 
 
 def send(user: User, facts: RoleFacts) -> Request:
-    """A draft, sent."""
+    """A draft, sent. Full says why Limited is not enough, as the form demands."""
+    if facts.managed_policy == "full" and not facts.why_full:
+        facts = replace(facts, why_full="Hooks whose names cannot change")
     request = draft.save(
         user=user,
         kind="role",
@@ -150,7 +153,8 @@ def observed(request: Request) -> Proposal:
             owner_group="orders-platform",
             expires_at="2026-12-01T12:00:00Z",
             managed_here=False,
-            rules=STARTING_RULES,
+            rules=current_rules(),
+            environment="staging",
         ),
     )
     row = Proposal.objects.create(
@@ -162,6 +166,7 @@ def observed(request: Request) -> Proposal:
         observed_at=AT,
         expires_at=AT + timedelta(days=7),
     )
+    AskedGroup.objects.bulk_create([AskedGroup(proposal=row, group=name) for name in deciding_groups(row)])
     digests = ("base_digest", "target_digest", "desired_digest", "plan_digest", "dependencies_digest")
     zeros = dict.fromkeys(digests, "0" * 64)
     move_request(

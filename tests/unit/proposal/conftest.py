@@ -10,7 +10,7 @@ from iamroles.blueprints import AccountFacts, RoleFacts, RoleState, State, build
 from iamroles.blueprints.facts import default_policy_description, default_policy_name
 from iamroles.iam import catalogue, documents, trust
 from iamroles.proposal import Context, Envelope, ManagedPolicyVersion, PassedRole
-from iamroles.rules.approval import STARTING_RULES
+from iamroles.rules.approval_rules import STARTING_RULES
 
 ACCOUNT = AccountFacts("111122223333", "orders-staging")
 NAME = "ecsCodeDeployRole"

@@ -1,0 +1,213 @@
+"""Whose approval counts for a revision, and who could still give one. Used by verbs, the claim and pages alike.
+
+A person counts once, for groups that they are in today and were in when the revision was made. Never count: the
+requester, whoever wrote a revision of the request, and whoever changed the approval rules or the AWS account's record
+since a person last sent it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db.models import QuerySet
+
+from iamroles.blueprints import facts as facts_module
+from iamroles.blueprints.facts import Facts
+from iamroles.models import AwsAccount, Decision, Proposal, ProposedChange, Request, Revision, User, current_rules
+from iamroles.models.changes import CONFIRMED
+from iamroles.permissions import YES, Allowance, group_names
+from iamroles.proposal import estimate
+from iamroles.proposal.propose import Envelope
+from iamroles.rules import approval, approval_rules, groups, standard
+from iamroles.rules.approval import Approval, Requirement
+
+RULES, ACCOUNT = "approval_rules", "account"  # subjects of changes that keep their authors out
+SENT = "submitted"  # the cause of a revision that a person sent; other revisions are a worker's or an operator's
+
+
+@dataclass(frozen=True)
+class Bars:
+    """Who cannot count for a revision, by person, and the moment since when groups must be held."""
+
+    people: Mapping[str, Allowance]
+    since: datetime
+
+
+def person_of(user: User) -> str:
+    """Returns the natural person behind a sign-in: two sign-ins with one e-mail address are one person."""
+    return user.email.strip().casefold() or f"user {user.pk}"
+
+
+def bars_for(revisions: Iterable[Revision]) -> dict[int, Bars]:
+    """Returns the bars of these revisions by their id. Three queries, however many there are."""
+    wanted = list(revisions)
+    rows = Revision.objects.filter(request__in=[revision.request_id for revision in wanted])
+    written: dict[int, list[Revision]] = {}
+    for row in rows.select_related("created_by", "request__requester", "request__account").order_by("number"):
+        written.setdefault(row.request_id, []).append(row)
+    sent = {revision.pk: _last_sent(written[revision.request_id], revision) for revision in wanted}
+    changes = _changes(min(sent.values())) if sent else []
+    return {
+        revision.pk: _bars(revision, written[revision.request_id], sent[revision.pk], changes) for revision in wanted
+    }
+
+
+def _last_sent(written: list[Revision], revision: Revision) -> datetime:
+    return max(
+        (row.created_at for row in written if row.cause == SENT and row.number <= revision.number),
+        default=revision.created_at,
+    )
+
+
+def _changes(since: datetime) -> list[ProposedChange]:
+    rows = ProposedChange.objects.filter(state=CONFIRMED, decided_at__gte=since, subject__in=(RULES, ACCOUNT))
+    return list(rows.select_related("proposed_by", "decided_by"))
+
+
+def _bars(revision: Revision, written: list[Revision], sent: datetime, changes: list[ProposedChange]) -> Bars:
+    request = written[0].request
+    number = request.account.number if request.account else ""
+    people: dict[str, Allowance] = {}
+    for change in changes:
+        if change.decided_at is None or change.decided_at < sent or change.target not in ("", number):
+            continue
+        what = "the approval rules" if change.subject == RULES else "the AWS account's record"
+        reason = f"You changed {what} after this was sent, so someone else must approve it."
+        for user in (change.proposed_by, change.decided_by):
+            if user is not None:
+                people[person_of(user)] = Allowance(False, "changed_rules", reason)
+    for row in written:
+        reason = "You edited this request, so someone else must approve it."
+        people[person_of(row.created_by)] = Allowance(False, "editor", reason)
+    reason = "You asked for this, so someone else must approve it."
+    people[person_of(request.requester)] = Allowance(False, "self_approval", reason)
+    return Bars(people, revision.created_at)
+
+
+def groups_since(user: User, moment: datetime) -> frozenset[str]:
+    """Returns the groups that the person is in today and has been in since `moment`; undated membership is none."""
+    if not user.is_active:
+        return frozenset()
+    since = {row.group_id: row.since for row in user.group_memberships.all()}
+    return frozenset(group.name for group in user.groups.all() if group.pk in since and since[group.pk] <= moment)
+
+
+def requirements_of(proposal: Proposal) -> list[Requirement]:
+    """Returns what must hold for a stored proposal."""
+    return [Requirement.from_mapping(value) for value in proposal.requirements]
+
+
+def deciding_groups(proposal: Proposal) -> list[str]:
+    """Returns the groups whose people decide. What nobody can approve is sent back or rejected by approvers."""
+    found = dict.fromkeys(name for needed in requirements_of(proposal) for name in needed.groups)
+    return list(found) or [groups.APPROVERS]
+
+
+def may_decide(user: User, proposal: Proposal, bars: Bars | None = None) -> Allowance:
+    """Returns whether this person's decision on a proposal's revision may count."""
+    bars = bars or bars_for([proposal.revision])[proposal.revision_id]
+    barred = bars.people.get(person_of(user))
+    if barred is not None:
+        return barred
+    wanted = deciding_groups(proposal)
+    if group_names(user).isdisjoint(wanted):
+        return Allowance(False, "not_eligible", f"Decisions on this request are made by: {', '.join(sorted(wanted))}.")
+    if groups_since(user, bars.since).isdisjoint(wanted):
+        reason = "You joined the group after this revision was made, so someone else must approve it."
+        return Allowance(False, "joined_later", reason)
+    return YES
+
+
+def counting(decisions: Iterable[Decision], bars: Bars) -> list[Approval]:
+    """Returns the approvals among loaded decisions of one revision that count today."""
+    return [
+        Approval(person_of(row.approver), groups_since(row.approver, bars.since))
+        for row in decisions
+        if row.decision == "approve" and not row.ended_by and person_of(row.approver) not in bars.people
+    ]
+
+
+def counting_approvals(revision: Revision) -> list[Approval]:
+    """Returns the standing approvals of a revision that count with today's rights."""
+    rows = Decision.objects.filter(revision=revision, decision="approve", ended_by="").select_related("approver")
+    return counting(
+        rows.prefetch_related("approver__groups", "approver__group_memberships"), bars_for([revision])[revision.pk]
+    )
+
+
+def people_of(names: Iterable[str]) -> QuerySet[User]:
+    """Returns the active people of these groups, their groups and dates loaded."""
+    rows = User.objects.filter(is_active=True, groups__name__in=list(names)).distinct().order_by("pk")
+    return rows.prefetch_related("groups", "group_memberships")
+
+
+def could_approve(proposal: Proposal, bars: Bars) -> list[User]:
+    """Returns the people whose approval would count, whether they have given it or not."""
+    wanted = frozenset(deciding_groups(proposal))
+    return [
+        user
+        for user in people_of(wanted)
+        if person_of(user) not in bars.people and groups_since(user, bars.since) & wanted
+    ]
+
+
+def unfilled(requirements: Iterable[Requirement], people: Iterable[User], bars: Bars) -> tuple[str, ...]:
+    """Returns the seats that nobody could fill even if all of these people approved; () for a staffed request."""
+    able = [Approval(person_of(user), groups_since(user, bars.since)) for user in people]
+    return approval.quorum(requirements, (one for one in able if one.person not in bars.people)).missing
+
+
+def expected(facts: Facts, account: AwsAccount, requester: User) -> tuple[Requirement, ...]:
+    """Returns what a request of these facts will need at least, by today's rules; () if it would be forbidden."""
+    envelope = Envelope(
+        request="",
+        revision=0,
+        requester=str(requester.pk),
+        owner_group=account.owner.name,
+        expires_at="",
+        managed_here=True,
+        rules=current_rules(),
+        environment=account.environment,
+    )
+    return estimate.best_case(facts, envelope).requirements
+
+
+def unstaffed(requirements: Iterable[Requirement], requester: User, at: datetime) -> tuple[str, ...]:
+    """Returns the seats that nobody could fill of a request that this person sends now."""
+    wanted = list(requirements)
+    if not wanted:
+        return ()
+    bars = Bars({person_of(requester): Allowance(False, "self_approval")}, at)
+    return unfilled(wanted, people_of(name for needed in wanted for name in needed.groups), bars)
+
+
+def missing_words(seats: Iterable[str]) -> str:
+    """Returns the empty seats in words: "1 of security and 2 of approvers"."""
+    counted: dict[str, int] = {}
+    for name in seats:
+        counted[name] = counted.get(name, 0) + 1
+    return " and ".join(f"{count} of {name}" for name, count in counted.items())
+
+
+def outdated(request: Request, proposal: Proposal, content: Mapping[str, Any]) -> str:
+    """Returns why a proposal must be made anew before anybody approves or applies it, as a code; "" when it stands.
+
+    `content` is today's version of the approval rules. The AWS account's record must be the one that was proposed for.
+    Raises ValueError for facts that cannot be read.
+    """
+    if proposal.body["rules_digest"] != approval_rules.digest(content):
+        return "rule_changed"
+    account = request.account
+    if account is None or proposal.body["owner_group"] != account.owner.name:
+        return "owner_changed"
+    facts = facts_module.read(proposal.revision.facts)
+    if facts.account != account.facts() or proposal.body["subject"]["environment"] != account.environment:
+        return "account_changed"
+    today = standard.digests(facts.account, facts_module.service_of(facts), account.rules())
+    for kind, digest in proposal.body.get("account_rules", today).items():
+        if today.get(kind) != digest:
+            return "standard_changed" if kind == "standard" else "guardrail_changed"
+    return ""

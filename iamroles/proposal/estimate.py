@@ -1,0 +1,33 @@
+"""What a proposal would be at best: AWS holds nothing of the role, and every role that it names is right.
+
+For what must be known before a worker has looked: how many approvals a request will need at least. Pure.
+"""
+
+from __future__ import annotations
+
+from iamroles.blueprints import build_desired
+from iamroles.blueprints.facts import Facts, passed_roles
+from iamroles.blueprints.state import RoleState, State
+from iamroles.iam import catalogue, trust
+from iamroles.proposal.context import Context, ManagedPolicyVersion, PassedRole
+from iamroles.proposal.propose import Envelope, Proposal, propose
+
+
+def best_case(facts: Facts, envelope: Envelope) -> Proposal:
+    """Returns the proposal over such a base. A grant, which needs its role, finds an empty one."""
+    desired = build_desired(facts)
+    role = None
+    if desired.role is None and not desired.removal:
+        trusted = trust.codedeploy_trust(facts.account.number)
+        role = RoleState(desired.role_arn, facts.role_name, facts.account.role_path, trusted)
+    context = Context(
+        passed={arn: PassedRole(arn, "", trust.ecs_tasks_trust()) for arn in passed_roles(facts)},
+        managed={
+            policy.arn: ManagedPolicyVersion(policy.arn, policy.version, policy.document)
+            for policy in (
+                catalogue.managed_policy(known.name, facts.account.partition) for known in catalogue.managed_policies()
+            )
+        },
+    )
+    base = State(desired.role_arn, role, dict.fromkeys((*desired.policies, *desired.removes)))
+    return propose(facts=facts, base=base, context=context, envelope=envelope)

@@ -1,0 +1,104 @@
+"""The pages of approval rules: readable, proposed as text, confirmed by another; every refusal keeps what was typed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from iamroles.models import ProposedChange, current_rules
+from iamroles.rules import rule_text
+from iamroles.rules.approval_rules import STARTING_RULES
+from tests.integration.web_review import world
+from tests.integration.web_review.world import World
+
+pytestmark = pytest.mark.django_db
+NewClient = Callable[[str], Client]
+TWO = "\n".join(rule_text.write(STARTING_RULES)).replace("1 of security", "2 of security or operators")
+
+
+def propose(client: Client, text: str = TWO, reason: str = "Two people for high risk") -> Any:
+    return client.post("/ops/rules/propose/", {"rules": text, "reason": reason})
+
+
+def decide(client: Client, decision: str, **more: str) -> Any:
+    change = ProposedChange.objects.get()
+    given = {"decision": decision, "digest": change.digest, **more}
+    return client.post(f"/ops/changes/{change.pk}/decide/", given)
+
+
+def test_rules_are_read_by_those_with_a_portal_group(here: World, signed_in: NewClient) -> None:
+    for login in ("oskar", "mei", "amara", "idris"):
+        answer = signed_in(login).get("/ops/rules/")
+        assert (answer.status_code, "Every request needs an approver." in answer.content.decode()) == (200, True)
+    assert signed_in("rosa").get("/ops/rules/").status_code == 403
+
+
+def test_the_form_opens_with_todays_rules_and_leads_to_the_change(here: World, signed_in: NewClient) -> None:
+    page = signed_in("oskar").get("/ops/rules/propose/").content.decode()
+    assert "When risk high: 1 of security. High risk needs somebody of security." in page
+    answer = propose(signed_in("oskar"))
+    change = ProposedChange.objects.get()
+    assert (answer.status_code, answer["Location"]) == (303, f"/ops/changes/{change.pk}/")
+    shown = signed_in("mei").get(answer["Location"]).content.decode()
+    assert "<del>When risk high: 1 of security." in shown
+    assert "<ins>When risk high: 2 of security or operators." in shown
+    assert 'value="confirm"' in shown
+    own = signed_in("oskar").get(answer["Location"]).content.decode()
+    assert ('value="confirm"' in own, 'value="withdraw"' in own) == (False, True)
+
+
+def test_a_second_person_puts_them_in_force(here: World, signed_in: NewClient) -> None:
+    propose(signed_in("oskar"))
+    assert decide(signed_in("oskar"), "confirm").status_code == 403
+    assert current_rules() == STARTING_RULES
+    assert decide(signed_in("mei"), "confirm").status_code == 303
+    assert rule_text.write(current_rules())[2].startswith("When risk high: 2 of security or operators.")
+    old, new = (signed_in("idris").get(f"/ops/rules/{n}/").content.decode() for n in (1, 2))
+    assert ("No longer in force" in old, "In force" in new, "<ins>" in new) == (True, True, True)
+    assert signed_in("idris").get("/ops/rules/3/").status_code == 404
+    assert decide(signed_in("mei"), "confirm").status_code == 409
+
+
+def test_another_digest_changes_nothing(here: World, signed_in: NewClient) -> None:
+    propose(signed_in("oskar"))
+    assert decide(signed_in("mei"), "confirm", digest="0" * 64).status_code == 409
+    assert current_rules() == STARTING_RULES
+
+
+@pytest.mark.parametrize(
+    ("text", "reason", "said"),
+    [
+        ("Everybody may.", "Two people for high risk", "Line 1: it begins with"),
+        ("When risk high: 1 of security. Why.\nAn approval holds for 7 days.", "A good reason", "No rule says who"),
+        (TWO, "short", "at least 10 characters"),
+        (TWO.replace("security", "secuirty"), "A good reason", "There is no group secuirty"),
+        ("\n".join(rule_text.write(STARTING_RULES)), "A good reason", "Nothing would change"),
+    ],
+)
+def test_wrong_rules_come_back_as_typed(here: World, signed_in: NewClient, text: str, reason: str, said: str) -> None:
+    answer = propose(signed_in("oskar"), text, reason)
+    page = answer.content.decode()
+    assert answer.status_code == 422
+    assert said in page
+    assert text.splitlines()[0] in page
+    assert not ProposedChange.objects.exists()
+
+
+def test_refusing_needs_a_reason(here: World, signed_in: NewClient) -> None:
+    propose(signed_in("oskar"))
+    assert decide(signed_in("mei"), "refuse").status_code == 422
+    assert decide(signed_in("amara"), "refuse", reason="No").status_code == 403
+    assert decide(signed_in("mei"), "refuse", reason="One is enough").status_code == 303
+    page = signed_in("idris").get("/ops/changes/").content.decode()
+    assert ("Refused" in page, "No change waits." in page) == (True, True)
+
+
+def test_what_would_be_stuck_is_named_before_confirming(here: World, signed_in: NewClient) -> None:
+    full = world.facts_for(here.prod, role_name="full", managed_policy="full", why_full="Hooks without the prefix")
+    high = world.in_review(here.people["rosa"], full)
+    propose(signed_in("oskar"))
+    page = signed_in("mei").get(f"/ops/changes/{ProposedChange.objects.get().pk}/").content.decode()
+    assert f"{high.reference} would lack" in page

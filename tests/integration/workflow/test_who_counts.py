@@ -1,0 +1,174 @@
+"""Whose approval counts: not the requester's or an editor's in any disguise, and no group held for too short a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth.models import Group
+
+from iamroles.blueprints import RoleFacts
+from iamroles.eligibility import bars_for, could_approve, counting_approvals
+from iamroles.models import AuditEvent, Decision, GroupMembership, Request, User
+from iamroles.pages.progress import staff_of
+from iamroles.workflow import decide, organisation, submit
+from iamroles.workflow.verbs import Invalid, NotAllowed, StaleDigest
+from tests.integration.workflow.conftest import AT, actor, observed, send
+from tests.integration.workflow.test_decide import give, refusals
+
+pytestmark = pytest.mark.django_db
+LATER = AT + timedelta(seconds=30)
+
+
+def high(requester: User, facts: RoleFacts) -> Request:
+    request = send(requester, replace(facts, managed_policy="full"))
+    observed(request)
+    return request
+
+
+def ticked(request: Request, user: User) -> Request:
+    proposal = request.current_proposal()
+    assert proposal is not None
+    return give(request, user, acknowledged=[finding["id"] for finding in decide.to_acknowledge(proposal)])
+
+
+class TestSeparation:
+    def test_the_requester_has_no_second_self(
+        self, in_review: Request, requester: User, person: Callable[..., User]
+    ) -> None:
+        twin = person("rosa2", "approvers", "security")
+        User.objects.filter(pk=twin.pk).update(email=f" {requester.email.upper()}")
+        with pytest.raises(NotAllowed, match="someone else must approve"):
+            give(in_review, User.objects.get(pk=twin.pk))
+        assert refusals() == [("Rosa2", "self_approval")]
+
+    def test_one_person_with_two_sign_ins_counts_once(
+        self, requester: User, approver: User, facts: RoleFacts, person: Callable[..., User]
+    ) -> None:
+        twin = person("amara2", "security")
+        User.objects.filter(pk=twin.pk).update(email=approver.email)
+        request = high(requester, facts)
+        ticked(request, approver)
+        ticked(request, User.objects.get(pk=twin.pk))
+        request.refresh_from_db()
+        assert (request.state, Decision.objects.count()) == ("in_review", 2)
+
+    def test_who_wrote_an_earlier_revision_counts_for_no_later_one(
+        self, in_review: Request, approver: User, facts: RoleFacts, requester: User
+    ) -> None:
+        in_review.revisions.update(created_by=approver)
+        submit.submit(
+            request_id=in_review.pk,
+            user=requester,
+            facts=replace(facts, hardened=False),
+            reason="Plain trust is needed",
+            actor=actor(requester),
+            at=AT,
+        )
+        observed(in_review)
+        with pytest.raises(NotAllowed, match="You edited this request"):
+            give(in_review, approver)
+        assert refusals() == [("Amara", "editor")]
+
+    def test_nobody_decides_in_the_name_of_another(
+        self, in_review: Request, approver: User, requester: User, security: User
+    ) -> None:
+        for other in (requester, security):
+            with pytest.raises(NotAllowed, match="for yourself"):
+                give(in_review, approver, actor=actor(other))
+        assert Decision.objects.count() == 0
+        assert {code for _, code in refusals()} == {"acting_for_another"}
+
+
+class TestDates:
+    def test_a_group_joined_after_the_revision_does_not_count(self, in_review: Request, outsider: User) -> None:
+        organisation.join(outsider, Group.objects.get(name="approvers"), LATER)
+        with pytest.raises(NotAllowed, match="You joined the group after this revision"):
+            give(in_review, User.objects.get(pk=outsider.pk))
+        assert refusals() == [("Eve", "joined_later")]
+
+    def test_it_counts_for_the_next_revision(
+        self, in_review: Request, outsider: User, requester: User, facts: RoleFacts
+    ) -> None:
+        organisation.join(outsider, Group.objects.get(name="approvers"), LATER)
+        submit.submit(
+            request_id=in_review.pk,
+            user=requester,
+            facts=facts,
+            reason="Once more, the same",
+            actor=actor(requester),
+            at=LATER,
+        )
+        observed(in_review)
+        give(in_review, User.objects.get(pk=outsider.pk), at=LATER)
+        in_review.refresh_from_db()
+        assert in_review.state == "approved"
+
+    def test_a_group_row_without_a_date_never_counts(self, in_review: Request, outsider: User) -> None:
+        outsider.groups.add(Group.objects.get(name="approvers"))
+        with pytest.raises(NotAllowed, match="You joined the group after"):
+            give(in_review, User.objects.get(pk=outsider.pk))
+
+    def test_leaving_and_coming_back_begins_anew(self, in_review: Request, approver: User) -> None:
+        approvers = Group.objects.get(name="approvers")
+        organisation.leave(approver, approvers)
+        assert not GroupMembership.objects.filter(user=approver).exists()
+        organisation.join(approver, approvers, LATER)
+        with pytest.raises(NotAllowed, match="You joined the group after"):
+            give(in_review, User.objects.get(pk=approver.pk))
+
+    def test_an_approval_stops_counting_with_the_membership(
+        self, requester: User, approver: User, facts: RoleFacts
+    ) -> None:
+        request = high(requester, facts)
+        ticked(request, approver)
+        revision = request.revisions.get()
+        assert len(counting_approvals(revision)[0].groups) == 1
+        organisation.leave(approver, Group.objects.get(name="approvers"))
+        assert counting_approvals(revision)[0].groups == frozenset()
+
+
+class TestStaff:
+    def test_a_request_that_nobody_could_approve_is_not_sent(
+        self, requester: User, security: User, facts: RoleFacts
+    ) -> None:
+        organisation.leave(security, Group.objects.get(name="security"))
+        with pytest.raises(Invalid, match="besides you it lacks 1 of security"):
+            send(requester, replace(facts, managed_policy="full"))
+        assert refusals() == [("Rosa", "unstaffed")]
+        assert send(requester, facts).state == "submitted"
+
+    def test_the_requester_is_no_staff_for_the_own_request(
+        self, requester: User, approver: User, facts: RoleFacts
+    ) -> None:
+        User.objects.filter(pk=approver.pk).update(is_active=False)
+        with pytest.raises(Invalid, match="besides you it lacks 1 of approvers"):
+            send(requester, facts)
+
+    def test_the_page_says_who_else_can_when_one_departs(
+        self, requester: User, approver: User, facts: RoleFacts, person: Callable[..., User]
+    ) -> None:
+        bo = person("bo", "approvers")
+        request = send(requester, facts)
+        proposal = observed(request)
+        User.objects.filter(pk=approver.pk).update(is_active=False)
+        bars = bars_for([proposal.revision])[proposal.revision_id]
+        assert could_approve(proposal, bars) == [bo]
+        assert (staff_of(proposal, [], bars).people, staff_of(proposal, [], bars).lacking) == ((bo,), "")
+        User.objects.filter(pk=bo.pk).update(is_active=False)
+        assert staff_of(proposal, [], bars).lacking.startswith("Nobody is left to give 1 of approvers.")
+
+
+class TestOutdated:
+    def test_a_proposal_of_another_record_is_not_approved(self, in_review: Request, approver: User) -> None:
+        account = in_review.account
+        assert account is not None
+        account.boundary = "arn:aws:iam::111122223333:policy/Boundary"
+        account.save()
+        with pytest.raises(StaleDigest, match="The AWS account's record changed since"):
+            give(in_review, approver)
+        assert refusals() == [("Amara", "account_changed")]
+        give(in_review, approver, "reject", reason="Not any more")
+        assert AuditEvent.objects.filter(action="request.rejected").exists()
