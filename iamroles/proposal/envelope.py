@@ -26,7 +26,8 @@ class Known:
 class Envelope:
     """What the proposal is bound to besides documents. Times are `YYYY-MM-DDTHH:MM:SSZ`.
 
-    `rules` is one version of the approval rules, `account_rules` are the AWS account's standard and guardrails as they are set, `known` what the portal knows itself.
+    `rules` is one version of the approval rules, `account_rules` are the AWS account's standard and guardrails as they
+    are set, `known` what the portal knows itself.
     """
 
     request: str
