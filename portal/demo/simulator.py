@@ -82,6 +82,7 @@ class Simulator:
 
     def __init__(self, *, moto: Any, folder: Path) -> None:
         self._moto = moto
+        self._denied_file = folder / "denied.json"
         self._snapshots = SnapshotFolder(folder)
         self._lock = threading.Lock()
         self._counts: Counter[str] = Counter()
@@ -115,12 +116,22 @@ class Simulator:
     def _refusal(self, call: Call, account: str | None) -> Answer | None:
         if account is None:
             return _error(call, "ExpiredToken", "The security token included in the request is expired")
+        if call.service == "iam" and call.action in self._denied(account):
+            return _error(call, "AccessDenied", f"User is not authorized to perform: iam:{call.action}")
         if call.service != "sts" or not call.action.startswith("AssumeRole"):
             return None
         role = call.fields.get("RoleArn", "")
         if call.action == "AssumeRole" and _may_assume(role, call.fields):
             return None
         return _error(call, "AccessDenied", f"Not authorized to perform: sts:{call.action} on resource: {role}")
+
+    def _denied(self, account: str) -> frozenset[str]:
+        """The calls that are taken away from everybody in an AWS account: {"111122223333": ["AttachRolePolicy"]}."""
+        try:
+            denied: dict[str, list[str]] = json.loads(self._denied_file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return frozenset()
+        return frozenset(denied.get(account, ()))
 
     def _save(self, call: Call, environ: WSGIEnvironment) -> None:
         if call.changes:

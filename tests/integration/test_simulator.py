@@ -241,6 +241,17 @@ class TestTrust:
         }
 
 
+def test_refuses_what_was_taken_away_until_it_is_given_back(simulator: SimulatorProcess) -> None:
+    iam = simulator.iam(STAGING)
+    denied = simulator.folder / "denied.json"
+    denied.write_text(json.dumps({STAGING: ["CreateRole"]}), encoding="utf-8")
+    with pytest.raises(ClientError, match="AccessDenied"):
+        iam.create_role(RoleName="r", AssumeRolePolicyDocument=json.dumps(TRUST))
+    simulator.iam(PROD).create_role(RoleName="r", AssumeRolePolicyDocument=json.dumps(TRUST))
+    denied.unlink()
+    iam.create_role(RoleName="r", AssumeRolePolicyDocument=json.dumps(TRUST))
+
+
 def test_counts_each_call_with_its_status(simulator: SimulatorProcess) -> None:
     iam = simulator.iam(PROD)
     iam.create_role(RoleName="one", AssumeRolePolicyDocument=json.dumps(TRUST))
