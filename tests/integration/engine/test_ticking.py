@@ -117,6 +117,14 @@ class TestSweep:
             ("roledesk.apply", {"request_id": second.pk}),
         ]
 
+    def test_the_command_says_how_many(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        rung: list[dict[str, int]] = []
+        request = world.submitted()
+        monkeypatch.setattr(doorbell, "ring", lambda task, **ids: rung.append(ids))
+        out = StringIO()
+        call_command("sweep", stdout=out)
+        assert (out.getvalue(), rung) == ("1 due.\n", [{"request_id": request.pk}])
+
 
 class TestExpire:
     def test_closes_what_nobody_decided_in_time(self, world: World) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import pickle
+import re
 import subprocess
 import sys
 import time
@@ -196,6 +198,45 @@ def test_the_doorbell_wakes_the_worker(
         )
     assert request.outcome == "applied"
     assert (answered.result["state"], answered.result["missing"]) == ("right", [])
+    assert_right(aws, world)
+
+
+def test_bad_messages_are_refused_and_logged_and_lose_nothing(
+    world: World, aws: Gateway, environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unknown, old and foreign ids, what is no id, unknown tasks and a pickled body, all before one good ring."""
+    app = ringing(environment)
+    monkeypatch.setattr(doorbell, "current_app", app)
+    log = tmp_path / "worker.log"
+    with running(WORKER, {**environment, "ROLEDESK_SWEEP_SECONDS": "60"}, log):
+        wait_until(lambda: b"ready." in log.read_bytes(), log)
+        old = world.submitted()
+        wait_until(state_is(old, "in_review"), log)
+        for task in (doorbell.OBSERVE, doorbell.APPLY):
+            for row_id in (old.pk, 4711, "1 OR 1=1", [1], None, True, -1, 2**63, 1.5):
+                app.send_task(task, kwargs={"request_id": row_id})
+            app.send_task(task, kwargs={"order_id": old.pk})
+            app.send_task(task, args=[old.pk])
+            app.send_task(task)
+        app.send_task(doorbell.ANSWER, kwargs={"order_id": old.pk})
+        app.send_task("roledesk.drop_everything", kwargs={"request_id": old.pk})
+        with app.connection_for_write() as connected:
+            producer = connected.Producer(serializer="json")
+            producer.publish(
+                pickle.dumps({"task": doorbell.APPLY}),
+                routing_key=app.conf.task_default_queue,
+                content_type="application/x-python-serialize",
+                content_encoding="binary",
+            )
+        world.approve(old)
+        wait_until(state_is(old, "closed"), log)
+        wait_until(lambda: b"ContentDisallowed" in log.read_bytes(), log)
+    text = log.read_text(encoding="utf-8", errors="replace")
+    assert old.outcome == "applied"
+    assert text.count("message_refused") == 2 * 10
+    assert "roledesk.drop_everything" in text
+    assert {"not_due", "not_approved"} <= set(re.findall(r"outcome[\"=: ']+(\w+)", text))
+    assert "1 OR 1=1" not in "".join(line for line in text.splitlines() if "message_refused" in line)
     assert_right(aws, world)
 
 
