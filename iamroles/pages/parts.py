@@ -45,7 +45,12 @@ class PartView:
 
 
 def part_views(parts: Iterable[Mapping[str, str | None]]) -> tuple[PartView, ...]:
-    """Returns the stored differences for a page, in their order."""
+    """Returns the stored differences for a page, in their order.
+
+    What reads as approved is left out where something else does not: it is not what stopped the run.
+    """
+    every = list(parts)
+    odd = [part for part in every if part.get("live") != part.get("target")]
     return tuple(
         PartView(
             name=_name(str(part.get("part", ""))),
@@ -56,7 +61,7 @@ def part_views(parts: Iterable[Mapping[str, str | None]]) -> tuple[PartView, ...
                 _column("Live in AWS", part.get("live")),
             ),
         )
-        for place, part in enumerate(parts, 1)
+        for place, part in enumerate(odd or every, 1)
     )
 
 

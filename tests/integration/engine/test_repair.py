@@ -383,6 +383,18 @@ class TestMarkResolved:
             act(resolve.propose_resolution, world, blocked, operator)
         assert refused(blocked) == ["no_fresh_look", "not_equal"]
 
+    def test_a_look_for_another_proposal_does_not_count(
+        self, world: World, blocked: Request, denied: set[str], operator: User
+    ) -> None:
+        denied.clear()
+        self.repair_by_hand(world, blocked)
+        self.look(world, blocked, operator)
+        look = blocked.looks.get()
+        look.result["proposal_digest"] = "0" * 64
+        look.save()
+        with pytest.raises(Invalid, match="Look first"):
+            act(resolve.propose_resolution, world, blocked, operator)
+
     def test_an_old_look_counts_no_more_and_the_confirmation_needs_its_own(
         self, world: World, blocked: Request, denied: set[str], operator: User, second: User
     ) -> None:

@@ -101,13 +101,15 @@ class TestEnded:
         run = world.run_of(row, 1)
         live = read(run.proposal.canonical).target.as_mapping()
         live["role"]["description"] = "changed by hand"
-        parts = [{"part": "description", "base": None, "target": "CodeDeploy for Orders", "live": "changed by hand"}]
+        parts = [{"part": "max_session", "base": None, "target": "3600", "live": "3600"}]
+        parts += [{"part": "description", "base": None, "target": "CodeDeploy for Orders", "live": "changed by hand"}]
         world.stopped(run, "conflict", live=live, differences=["The description was changed."], parts=parts)
         page = text_of(signed_in("rosa").get(address(run)))
         assert re.search(r"<del>[^<]*CodeDeploy for the Orders services", page)
         assert re.search(r"<ins>[^<]*changed by hand", page)
         assert "All of it: as it was observed before the approval" in page
-        assert "The description was changed." in page
+        assert "The description was changed." not in page  # the columns say it
+        assert "Longest session" not in page
         columns = re.findall(r"<span>([^<]+)</span></div><pre[^>]*><code>([^<]*)</code>", page)
         assert columns[:3] == [
             ("Observed before the approval", "not there"),
