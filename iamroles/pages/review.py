@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from iamroles import eligibility
+from iamroles.blueprints import facts
 from iamroles.eligibility import Bars
 from iamroles.models import Decision, Proposal, Request, Revision, User
 from iamroles.pages import sections as section_pages
@@ -64,6 +65,11 @@ class ReviewPage:
     def ticks(self) -> tuple[FindingView, ...]:
         """The findings that must be ticked to approve."""
         return tuple(finding for finding in self.findings if finding.tick)
+
+    @property
+    def why_full(self) -> str:
+        """Why Limited is not enough, in the requester's words; "" unless Full is asked for."""
+        return str(getattr(facts.read(self.revision.facts), "why_full", ""))
 
     @property
     def standard_name(self) -> str:

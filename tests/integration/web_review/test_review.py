@@ -68,6 +68,14 @@ def adopting(here: World) -> Request:
 
 
 class TestShowing:
+    def test_says_why_limited_is_not_enough_where_full_is_asked_for(
+        self, low: Request, high: Request, signed_in: NewClient
+    ) -> None:
+        page = text_of(signed_in("amara").get(review_address(high)))
+        assert "Why Limited is not enough" in page
+        assert "The hooks are shared" in page
+        assert "Why Limited is not enough" not in text_of(signed_in("amara").get(review_address(low)))
+
     def test_says_words_documents_and_digest(self, low: Request, signed_in: NewClient) -> None:
         page = text_of(signed_in("amara").get(review_address(low)))
         proposal = low.current_proposal()

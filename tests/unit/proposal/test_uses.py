@@ -91,6 +91,11 @@ def test_as_asked_is_right_already(scoped: RoleFacts, context: Context, mine: En
     assert made(scoped, as_asked(scoped), context, mine).already_right
 
 
+def test_one_that_others_made_is_adopted_as_it_is(scoped: RoleFacts, context: Context, envelope: Envelope) -> None:
+    proposal = made(scoped, as_asked(scoped), context, envelope)
+    assert (proposal.adopts, proposal.already_right, proposal.plan) == (True, False, ())
+
+
 def test_a_further_service_extends_the_policy_and_says_only_what_is_new(
     scoped: RoleFacts, context: Context, mine: Envelope
 ) -> None:
