@@ -11,7 +11,7 @@ from typing import Final
 
 from django.db import connections, transaction
 
-from iamroles.audit import derive, grants, guard, states, states_people, states_runs
+from iamroles.audit import derive, grants, guard, states, states_people, states_rules, states_runs
 from iamroles.audit.derive import StoredEvent
 from iamroles.audit.envelope import leaf_hash
 from iamroles.audit.verify import SealedRow, StoredCheckpoint, Trail
@@ -80,6 +80,7 @@ _STATE_CHECKS: Final = (
     states_people.wrong_pauses,
     states_people.wrong_rules,
     states_people.wrong_dates,
+    states_rules.wrong_account_rules,
 )
 
 

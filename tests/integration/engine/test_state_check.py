@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -9,9 +10,11 @@ import pytest
 from django.contrib.auth.models import Group
 
 from iamroles.audit.reading import wrong_states
-from iamroles.models import AwsAccount, Decision, Membership, Request, Revision, Run, Step, Team
+from iamroles.models import AccountRule, AwsAccount, Decision, Membership, Request, Revision, Run, Step, Team
+from iamroles.rules import account_rules
+from iamroles.workflow import organisation
 
-from .world import World
+from .world import SYSTEM, World
 
 pytestmark = pytest.mark.django_db
 
@@ -69,3 +72,33 @@ def test_names_what_was_changed_by_sql(
 ) -> None:
     attack(world)
     assert [sentence for sentence in wrong_states() if said in sentence]
+
+
+class TestRules:
+    @pytest.fixture
+    def rule(self, world: World) -> AccountRule:
+        text = json.dumps(
+            [{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "iam:*", "Resource": "*"}]}]
+        )
+        made: AccountRule = organisation.set_account_rule(
+            number=world.account.number, kind=account_rules.GUARDRAIL, text=text, actor=SYSTEM, at=world.clock()
+        )
+        assert wrong_states() == []
+        return made
+
+    def test_names_a_rule_that_was_changed(self, rule: AccountRule) -> None:
+        AccountRule.objects.update(documents="[]")
+        (said,) = wrong_states()
+        assert "version 1, is not the one that EVT-" in said
+
+    def test_names_a_rule_that_nobody_set(self, rule: AccountRule) -> None:
+        AccountRule.objects.create(
+            account=rule.account, kind=rule.kind, version=2, documents="[]", set_by="Eve", at=rule.at
+        )
+        (said,) = wrong_states()
+        assert said.endswith("version 2, exists, but no event tells of it")
+
+    def test_names_a_rule_that_is_gone(self, rule: AccountRule) -> None:
+        AccountRule.objects.all().delete()
+        (said,) = wrong_states()
+        assert "version 1, is gone, but EVT-" in said

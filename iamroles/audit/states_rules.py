@@ -1,0 +1,43 @@
+"""The state check of rules: each version of an AWS account's standard or guardrail is what its event says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from iamroles.models import AccountRule, AuditEvent
+from iamroles.rules import account_rules
+
+
+def wrong_account_rules(using: str) -> Iterator[str]:
+    """Yields a sentence for each version of a rule that nobody set, that reads otherwise, or that is gone."""
+    told = _told(using)
+    rows = AccountRule.objects.using(using).select_related("account").order_by("pk")
+    for row in rows.iterator(chunk_size=500):
+        place = f"the {row.kind} of AWS account {row.account.name}, version {row.version},"
+        event, digest = told.pop((row.account.number, row.kind, row.version), ("", ""))
+        if not event:
+            yield f"{place} exists, but no event tells of it"
+        elif row.digest != digest or not _intact(row):
+            yield f"{place} is not the one that {event} tells of"
+    for (number, kind, version), (event, _) in told.items():
+        yield f"the {kind} of AWS account {number}, version {version}, is gone, but {event} tells of it"
+
+
+def _told(using: str) -> dict[tuple[str, str, int], tuple[str, str]]:
+    """Returns event and digest of each version, by AWS account, kind and version."""
+    events = AuditEvent.objects.using(using).filter(action__in=("standard.changed", "guardrail.changed"))
+    found = {}
+    for event in events.order_by("pk").only("object_id", "canon").iterator(chunk_size=500):
+        said = json.loads(event.canon)
+        for change in said["changes"]:
+            key = (event.object_id, change["field"], said["data"]["version"])
+            found[key] = (event.reference, change["new"] or "")
+    return found
+
+
+def _intact(row: AccountRule) -> bool:
+    try:
+        return (account_rules.digest_of(row.read()) or "") == row.digest
+    except ValueError:
+        return False
