@@ -226,8 +226,10 @@ _TRAIL = Subject("audit", "trail", "audit trail")
 
 
 def _answer(order_id: int | None, report: dict[str, Any]) -> VerificationOrder | None:
-    """Stores the report with the order of the page that waits for it. Returns the order."""
-    order = VerificationOrder.objects.select_related("ordered_by").filter(pk=order_id or 0).first()
+    """Stores the report with the order of the page that waits for it, if any. Returns the order."""
+    if order_id is None:
+        return None
+    order = VerificationOrder.objects.select_related("ordered_by").filter(pk=order_id).first()
     if order is not None:
         order.answered_at, order.next_try_at, order.report = datetime.now(UTC), None, report
         order.save(update_fields=("answered_at", "next_try_at", "report"))

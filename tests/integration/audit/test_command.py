@@ -124,6 +124,13 @@ class TestVerify:
         change(f"UPDATE audit_event SET canon = replace(canon, 'Comment', 'Remark') WHERE id = {kept.pk}")
         assert "the text does not have the hash that was logged" in run("verify", "--leaf-log", log, "--read-only")[1]
 
+    def test_needs_no_database_for_an_export(self, place: Path, django_assert_num_queries: Any) -> None:
+        seal()
+        path = place / "events.jsonl"
+        run("export", "--format", "jsonl", "--output", path)
+        with django_assert_num_queries(0):
+            assert run("verify", "--export", path)[0] == 0
+
     def test_verifies_one_event_with_its_proof(self, place: Path) -> None:
         event = seal()[3]
         line, proof = place / "event.jsonl", place / "event.tlog-proof"
