@@ -19,6 +19,9 @@ from iamroles.iam.documents import Document
 ROLE_NAME_LENGTH = 64
 POLICY_NAME_LENGTH = 128
 PATH_LENGTH = 512
+# API references of CodeDeploy and Amazon ECS.
+CODEDEPLOY_NAME_LENGTH = 100
+ECS_NAME_LENGTH = 255
 DESCRIPTION_LENGTH = 1000
 TAG_KEY_LENGTH = 128
 TAG_VALUE_LENGTH = 256
@@ -37,6 +40,8 @@ _NAME = re.compile(r"[\w+=,.@-]+", re.ASCII)
 _ROLE_PATH = re.compile(r"/|/[\x21-\x7E]+/")
 _POLICY_PATH = re.compile(r"((/[A-Za-z0-9.,+@=_-]+)*)/", re.ASCII)
 _ROLE_DESCRIPTION = re.compile(r"[\t\n\r\x20-\x7E\xA1-\xFF]*")
+_ECS_NAME = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
+_REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}", re.ASCII)
 _ACCOUNT = re.compile(r"[0-9]{12}", re.ASCII)
 _PLACEHOLDER = re.compile(
     r"<[A-Za-z0-9_ .:-]{1,80}>|(?<!\$)\{[A-Za-z0-9_ .-]{1,80}\}"
@@ -96,6 +101,26 @@ def _check_name(value: str, what: str, longest: int) -> Problems:
         shown = "a space" if bad == " " else describe(bad)
         problems.append(Problem("VA01", f"{what} can have letters, digits and _+=,.@- only. This one holds {shown}."))
     return tuple(problems)
+
+
+def check_codedeploy_name(value: str, what: str) -> Problems:
+    """Returns what CodeDeploy would refuse in the name of an application or a deployment group: 1 to 100 characters."""
+    return _check_name(value, what, CODEDEPLOY_NAME_LENGTH)
+
+
+def check_ecs_name(value: str, what: str) -> Problems:
+    """Returns what Amazon ECS would refuse in the name of a cluster or service: 1 to 255 letters, digits, `_`, `-`."""
+    problems = _check_name(value, what, ECS_NAME_LENGTH)
+    if problems or _ECS_NAME.fullmatch(value):
+        return problems
+    return (Problem("VA01", f"{what} can have letters, digits, underscores and hyphens. This is {value}."),)
+
+
+def check_region(value: str) -> Problems:
+    """Returns a problem unless the text looks like the name of an AWS Region; which Regions there are is not known."""
+    if _REGION.fullmatch(value):
+        return ()
+    return (Problem("VA08", f"A Region looks like eu-central-1. This is {value[:60]}."),)
 
 
 def check_role_path(value: str) -> Problems:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from iamroles.iam.checks.facts import Finding
-from iamroles.iam.checks.ground import Ground, Reach, action, key_is, no_action, resource
+from iamroles.iam.checks.ground import Ground, Reach, action, key_is, no_action, no_resource, resource
 from iamroles.iam.checks.passrole import PASSED_TO
 from iamroles.iam.phrases import listed, services
 from iamroles.iam.statements import Statement
@@ -103,6 +103,9 @@ _WORKLOADS: tuple[tuple[str, ...], ...] = (
 )
 
 
+_REGISTERS = "ecs:RegisterTaskDefinition"
+
+
 def check(ground: Ground) -> Iterator[Finding]:
     """Yields PE01 to PE06 of the document, then PE04 for what only the union with the rest allows."""
     if ground.document.kind == "trust":
@@ -167,11 +170,25 @@ def _compute(ground: Ground) -> Iterator[Finding]:
             continue
         for names in ways:
             reaches = _together(ground, names)
-            if reaches:
+            if reaches and not _as_expected(ground, service, names):
                 message = f"Passing a role to {services([service])} and {listed(names)} runs own work with that role."
                 fix = "Drop one of them, or pin the service."
                 yield ground.finding("PE02", "high", None, message, fix, passed, *reaches)
                 break
+
+
+def _as_expected(ground: Ground, service: str, names: tuple[str, ...]) -> bool:
+    """True when only the roles that the facts name go to ECS tasks, and only to services that the document names.
+
+    Registering definitions for one's own service is what a deployer is for: PE05 says whom it makes powerful.
+    """
+    expected = [arn for arn, receiver in ground.facts.expected_grants.items() if receiver == service and arn != "*"]
+    if service != ECS_TASKS or not expected or _REGISTERS not in names:
+        return False
+    others = [action("iam:PassRole"), *key_is(PASSED_TO, service), no_resource(*expected)]
+    name = ground.fresh("unmentioned")
+    places = resource("*", f"arn:*:ecs:*:{ground.account}:service/{name}/{name}")
+    return not ground.reach(others) and not ground.reach([action(*(one for one in names if one != _REGISTERS)), places])
 
 
 def _launches(ground: Ground) -> Iterator[tuple[str, tuple[tuple[str, ...], ...]]]:
@@ -201,10 +218,14 @@ def _workloads(ground: Ground) -> Iterator[Finding]:
 
 
 def _registering(ground: Ground) -> Iterator[Finding]:
-    sets, passed = ground.reach([action("ecs:CreateTaskSet")]), ground.reach([action("iam:PassRole")])
+    passed = ground.reach([action("iam:PassRole"), *key_is(PASSED_TO, ECS_TASKS)])
+    sets, registers = (ground.reach([action(name)]) for name in ("ecs:CreateTaskSet", _REGISTERS))
     if sets and passed:
         message = "Whoever may register task definitions decides what runs with the passed roles."
         yield ground.finding("PE05", "note", None, message, "Tell who may register task definitions.", sets, passed)
+    elif registers and passed:
+        message = "Whoever holds this decides what runs with the passed task roles: they may register task definitions."
+        yield ground.finding("PE05", "note", None, message, "Tell who holds it.", registers, passed)
 
 
 def _other_deployments(ground: Ground) -> Iterator[Finding]:

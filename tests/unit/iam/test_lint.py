@@ -273,6 +273,21 @@ class TestEscalation:
             == []
         )
 
+    def test_registering_for_ones_own_service_is_what_a_deployer_does(self) -> None:
+        """Named roles, named service: a note. Any other role, any other service, or running tasks alone: high."""
+        service = "arn:aws:ecs:*:111122223333:service/orders/checkout"
+        facts = LintFacts(expected_grants={ROLE: "ecs-tasks.amazonaws.com"})
+        passes, registers = allow("iam:PassRole", ROLE, TASKS), allow("ecs:RegisterTaskDefinition")
+        updates = allow("ecs:UpdateService", service)
+        assert ids(identity(passes, registers, updates), facts) == ["PE05"]
+        assert ids(identity(passes, registers, updates)) == ["PE02", "PE05"]
+        assert ids(identity(passes, registers, allow("ecs:UpdateService")), facts) == ["PE02", "PE05"]
+        assert ids(identity(passes, registers, updates, allow("ecs:RunTask")), facts) == ["PE02", "PE05"]
+        more = allow("iam:PassRole", [ROLE, f"{ROLE}-admin"], TASKS)
+        assert ids(identity(more, registers, updates), facts) == ["PE02", "PE05"]
+        any_role = LintFacts(expected_grants={"*": "ecs-tasks.amazonaws.com"})
+        assert ids(identity(passes, registers, updates), any_role) == ["PE02", "PE05"]
+
     def test_across_policies(self) -> None:
         assert ids(passing(), LintFacts(rest=(identity(allow("ecs:RunTask")),))) == ["PE04"]
 
