@@ -409,6 +409,7 @@ def _policy_state(found: dict[str, Any], versions: Mapping[str, Document], users
         default_version=default,
         versions={version: documents.digest(document) for version, document in versions.items()},
         users=users,
+        policy_id=found.get("PolicyId"),  # the simulator leaves it out of the bulk answer
     )
 
 

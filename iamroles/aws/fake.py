@@ -108,6 +108,7 @@ class FakeGateway:
             document=found.versions[str(found.state.default_version)],
             versions={version: documents.digest(document) for version, document in found.versions.items()},
             users=self._account.users_of(arn),
+            policy_id=found.made.entity_id,
         )
 
     def managed_policy(self, arn: str) -> ManagedPolicyVersion | None:

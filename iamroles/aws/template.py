@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from iamroles.blueprints.facts import deployer_path
 from iamroles.iam import catalogue
 
 READS_ACCOUNT: Final = (
@@ -47,6 +48,8 @@ WRITES_POLICIES: Final = (
     "iam:DeletePolicyVersion",
     "iam:DeletePolicy",
 )
+WRITES_DEPLOYERS: Final = ("iam:CreatePolicy", "iam:DeletePolicy")  # people hold them: never a version, never attached
+VERSIONS: Final = ("iam:CreatePolicyVersion", "iam:SetDefaultPolicyVersion", "iam:DeletePolicyVersion")
 TAGS: Final = ("iam:TagRole", "iam:UntagRole", "iam:TagPolicy", "iam:UntagPolicy")
 OTHER_IDENTITIES: Final = (
     "iam:*User*",
@@ -91,8 +94,13 @@ class Record:
             return [self.iam(f"role{self.role_path}*")]
         return [self.iam(f"role/{name}") for name in self.role_names]
 
+    @property
+    def deployers(self) -> str:
+        """The ARNs of the deployer policies, which lie apart below the policy path."""
+        return self.iam(f"policy{deployer_path(self.policy_path)}*")
+
     def policies(self) -> list[str]:
-        """Returns the ARNs of the managed policies that the portal may write."""
+        """Returns the ARNs of the managed policies of roles that the portal may write."""
         if self.policy_path != "/":
             return [self.iam(f"policy{self.policy_path}*")]
         return [self.iam(f"policy/{name}-PassRole") for name in self.role_names]
@@ -121,8 +129,17 @@ def permissions(record: Record) -> dict[str, Any]:
         _allow("ReadPolicies", READS_POLICIES, [record.iam("policy/*"), aws_policies]),
         _allow("WriteRolesOnlyWithBoundary" if bounded else "WriteListedRoles", WRITES_ROLES, record.roles(), bounded),
         _allow("AttachOnlyListed", ["iam:AttachRolePolicy"], record.roles(), attach),
-        _allow("Tags", TAGS, [*record.roles(), *record.policies()], tagged),
+        _allow("Tags", TAGS, [*record.roles(), *record.policies(), record.deployers], tagged),
         _allow("RolePolicies", WRITES_POLICIES, record.policies()),
+        _allow("DeployerPolicies", WRITES_DEPLOYERS, record.deployers),
+        {"Sid": "DenyDeployerVersions", "Effect": "Deny", "Action": list(VERSIONS), "Resource": record.deployers},
+        {
+            "Sid": "DenyDeployerAttachment",
+            "Effect": "Deny",
+            "Action": ["iam:AttachRolePolicy"],
+            "Resource": "*",
+            "Condition": {"ArnLike": {"iam:PolicyARN": record.deployers}},
+        },
         {
             "Sid": "DenyBoundaryRemoval",
             "Effect": "Deny",

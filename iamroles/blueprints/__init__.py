@@ -4,6 +4,7 @@ from iamroles.blueprints.answers import check
 from iamroles.blueprints.desired import Desired, build_desired
 from iamroles.blueprints.facts import (
     AccountFacts,
+    DeployerFacts,
     Facts,
     GrantFacts,
     InfrastructureFacts,
@@ -16,6 +17,7 @@ from iamroles.blueprints.state import PolicyState, RoleState, State
 
 __all__ = [
     "AccountFacts",
+    "DeployerFacts",
     "Desired",
     "Facts",
     "FieldProblem",

@@ -7,24 +7,22 @@ from __future__ import annotations
 
 import re
 
-from iamroles.blueprints import role_answers
+from iamroles.blueprints import deployer_answers, role_answers
 from iamroles.blueprints.facts import (
     AccountFacts,
+    DeployerFacts,
     Facts,
     GrantFacts,
     InfrastructureFacts,
     PassingFacts,
+    RemovalFacts,
     RoleFacts,
     passed_roles,
 )
-from iamroles.blueprints.problems import FieldProblem, at, tidy
+from iamroles.blueprints.problems import PORTAL_ROLE, FieldProblem, at, tidy
 from iamroles.iam import arns, limits
 
 _LINES_AT_MOST = 60  # PassRole ARNs that surely fit a managed policy of 6,144 characters (AWS.md 2.4)
-
-
-# The portal's own role, at whatever path: role names are unique in an AWS account.
-PORTAL_ROLE = "RoledeskWorker"
 
 
 def read_roles(
@@ -81,8 +79,43 @@ def read_tags(text: str) -> tuple[dict[str, str], tuple[FieldProblem, ...]]:
     return dict(pairs), tuple(problems)
 
 
+def read_one_role(text: str, account: AccountFacts, field: str, path: str) -> tuple[str, tuple[FieldProblem, ...]]:
+    """Returns the ARN of the one role that is named; a bare name gets the path.
+
+    With problems it may be a stand-in, so that the other answers can still be judged.
+    """
+    found, problems = read_roles(text, account, field, path)
+    if len(found) > 1:
+        problems = (*problems, FieldProblem(field, "VA01", "Name one role."))
+    return (found[0] if found else _stand_in(account, field)), problems
+
+
+def _stand_in(account: AccountFacts, field: str) -> str:
+    return arns.role_arn(account.partition, account.number, f"no.{field}")
+
+
+def read_holder(text: str, account: AccountFacts) -> tuple[str, tuple[FieldProblem, ...]]:
+    """Returns the ARN of the role that will hold a deployer policy; a user, group or session is refused."""
+    line, stand_in = tidy(text), _stand_in(account, "role_name")
+    kind = line.split(":", 5)[-1].split("/", 1)[0].lower() if ":" in line or "/" in line else ""
+    if kind in ("user", "group", "root"):
+        message = "A deployer policy is for a role or a permission set, never for a user or a group. Name the role."
+        return stand_in, (FieldProblem("role_name", "HOLDER", message),)
+    if kind == "assumed-role":
+        name = line.split("/")[1]
+        return stand_in, (FieldProblem("role_name", "HOLDER", f"This is a session of {name}. Enter the role: {name}."),)
+    if not line:
+        message = "Name the role of your team, or of its permission set, that will hold the policy."
+        return stand_in, (FieldProblem("role_name", "EMPTY", message),)
+    return read_one_role(line, account, "role_name", "/")
+
+
 def check(facts: Facts) -> tuple[FieldProblem, ...]:
     """Returns every problem of the facts themselves; an empty tuple means that the documents can be made and sent."""
+    if isinstance(facts, DeployerFacts):
+        return deployer_answers.check(facts)
+    if isinstance(facts, RemovalFacts) and facts.role_arn is None:
+        return ()  # nothing of the role that holds it is touched
     problems = [
         *at("role_name", limits.check_placeholders(facts.role_name)),
         *at("role_name", limits.check_role_name(facts.role_name)),

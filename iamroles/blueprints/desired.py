@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from iamroles import canonical
-from iamroles.blueprints import grants, uses
+from iamroles.blueprints import deployer, grants, uses
 from iamroles.blueprints.facts import (
     SESSION_SECONDS,
+    DeployerFacts,
     Facts,
     GrantFacts,
     InfrastructureFacts,
@@ -26,7 +27,7 @@ _MANAGED = {"limited": catalogue.CODEDEPLOY_ECS_LIMITED, "full": catalogue.CODED
 
 @dataclass(frozen=True)
 class Desired:
-    """What is wanted. `role` is None when only attachments to an existing role are wanted.
+    """What is wanted. `role` is None when only attachments to an existing role are wanted, `role_arn` when none is.
 
     `attach` are the policy ARNs that the role must hold; `policies` are our own among them, with their documents.
     `service` must be able to use the role; it follows from the kind and is no part of the digest. A removal wants
@@ -34,7 +35,7 @@ class Desired:
     (seconds) is set where somebody asked for it; else an existing role keeps its own.
     """
 
-    role_arn: str
+    role_arn: str | None
     role: RoleState | None
     attach: frozenset[str]
     policies: Mapping[str, PolicyState] = field(default_factory=dict)
@@ -95,6 +96,9 @@ def build_desired(facts: Facts) -> Desired:
         return _build_grant(facts)
     if isinstance(facts, InfrastructureFacts):
         return _build_infrastructure(facts)
+    if isinstance(facts, DeployerFacts):
+        policy = deployer.deployer_policy(facts)
+        return Desired(role_arn=None, role=None, attach=frozenset(), policies={policy.arn: policy})
     if isinstance(facts, RemovalFacts):
         return Desired(
             role_arn=facts.role_arn,

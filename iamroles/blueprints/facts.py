@@ -6,7 +6,7 @@ same facts, so that the same answers always give the same documents.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Final, Literal
 
@@ -16,6 +16,7 @@ from iamroles.iam import arns, trust
 ROLE = "role"
 GRANT = "grant"
 INFRASTRUCTURE = "infrastructure"
+DEPLOYER = "deployer"
 REMOVAL = "removal"
 DEFAULT_ROLE_NAME = "ecsCodeDeployRole"  # the guide's name, seed step S7
 DEFAULT_INFRASTRUCTURE_ROLE = "ecsInfrastructureRoleForLoadBalancers"
@@ -23,6 +24,7 @@ DEFAULT_EXECUTION_ROLE = "ecsTaskExecutionRole"
 
 ManagedChoice = Literal["limited", "full", "scoped"]
 SESSION_SECONDS = (3600, 43200)  # IAM's limits of a role's longest session, AWS.md part 3
+DeployerScope = Literal["scoped", "unscoped"]
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,11 @@ class AccountFacts:
     role_path: str = "/"
     policy_path: str = "/"
     boundary: str | None = None
+
+
+def deployer_path(policy_path: str) -> str:
+    """Returns where an account's deployer policies lie: apart from those of roles, as they are never versioned."""
+    return f"{policy_path}deployer/"
 
 
 @dataclass(frozen=True)
@@ -117,27 +124,59 @@ class InfrastructureFacts:
 
 
 @dataclass(frozen=True)
+class DeployerFacts:
+    """What a person's or a pipeline's role needs to deploy one ECS service through CodeDeploy, as one managed policy.
+
+    `holder` is the ARN of the team's role that will hold it; the team attaches it itself. Without `deployment_group`
+    every group of the application is meant, without `region` every Region.
+    """
+
+    account: AccountFacts
+    team: str
+    holder: str
+    application: str
+    cluster: str
+    service: str
+    codedeploy_role: str
+    deployment_group: str = ""
+    execution_roles: tuple[str, ...] = ()
+    task_roles: tuple[str, ...] = ()
+    scope: DeployerScope = "scoped"
+    region: str = ""
+    policy_name: str = ""
+    policy_description: str = ""
+    kind: Literal["deployer"] = "deployer"
+
+    @property
+    def role_name(self) -> str:
+        """The name of the role that will hold the policy."""
+        return arns.role_name_of(self.holder)
+
+
+@dataclass(frozen=True)
 class RemovalFacts:
     """Rights that are no longer needed. `role_arn` and `policies` (ARNs) are as the inventory knows them.
 
-    With `whole` the role goes and these policies with it; without, the policies alone go and the role stays.
+    With `whole` the role goes and these policies with it; without, the policies alone go and the role stays. A deployer
+    policy belongs to no role of the portal: `role_arn` is None then, and `role_name` that of its holder.
     """
 
     account: AccountFacts
     team: str
     role_name: str
-    role_arn: str
+    role_arn: str | None
     policies: tuple[str, ...] = ()
     whole: bool = True
     kind: Literal["removal"] = "removal"
 
 
 PassingFacts = RoleFacts | GrantFacts
-Facts = PassingFacts | InfrastructureFacts | RemovalFacts
+Facts = PassingFacts | InfrastructureFacts | DeployerFacts | RemovalFacts
 _KINDS: Mapping[str, type[Facts]] = {
     ROLE: RoleFacts,
     GRANT: GrantFacts,
     INFRASTRUCTURE: InfrastructureFacts,
+    DEPLOYER: DeployerFacts,
     REMOVAL: RemovalFacts,
 }
 KINDS: Final = tuple(_KINDS)
@@ -148,16 +187,34 @@ def service_of(facts: Facts) -> str:
     return trust.ECS if isinstance(facts, InfrastructureFacts) else trust.CODEDEPLOY
 
 
+def passed_services(facts: Facts) -> Mapping[str, str]:
+    """Returns the ARN of every role that is to be passed with the service that may get it, in the order given."""
+    if not isinstance(facts, PassingFacts | DeployerFacts):
+        return {}
+    tasks = dict.fromkeys((*facts.execution_roles, *facts.task_roles), trust.ECS_TASKS)
+    return {facts.codedeploy_role: trust.CODEDEPLOY, **tasks} if isinstance(facts, DeployerFacts) else tasks
+
+
 def passed_roles(facts: Facts) -> tuple[str, ...]:
     """Returns the ARNs of every role that is to be passed, each once, in the order given."""
-    if not isinstance(facts, PassingFacts):
-        return ()
-    return tuple(dict.fromkeys((*facts.execution_roles, *facts.task_roles)))
+    return tuple(passed_services(facts))
 
 
 def default_policy_name(role_name: str) -> str:
     """Returns the prefilled name of the PassRole policy for a role: at most 128 characters."""
     return f"{role_name}-PassRole"[:128]
+
+
+def deployer_policy_name(application: str, taken: Container[str] = ()) -> str:
+    """Returns the first free name of a deployer policy: a change of one is a new name, `-r2` and so on.
+
+    `taken` are the names of the AWS account's deployer policies in lower case: IAM's names are unique ignoring case.
+    """
+    name, number = f"{application}-Deployer"[:128], 1
+    while name.lower() in taken:
+        number += 1
+        name = f"{application}-Deployer"[:120] + f"-r{number}"
+    return name
 
 
 def default_policy_description(role_name: str) -> str:
@@ -168,6 +225,11 @@ def default_policy_description(role_name: str) -> str:
 def default_uses_policy_name(role_name: str) -> str:
     """Returns the prefilled name of the policy for what deployments use: at most 128 characters."""
     return f"{role_name}-Deployments"[:128]
+
+
+def deployer_policy_description(facts: DeployerFacts) -> str:
+    """Returns the description of a deployer policy: it records for which role of which team it was made, for ever."""
+    return f"For {facts.role_name} of {facts.team}: deploys {facts.application}. Made by Roledesk, never changed."
 
 
 def write(facts: Facts) -> str:

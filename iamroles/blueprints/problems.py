@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from iamroles.iam import limits
 
+# The portal's own role, at whatever path: role names are unique in an AWS account.
+PORTAL_ROLE = "RoledeskWorker"
+
 
 @dataclass(frozen=True)
 class FieldProblem:

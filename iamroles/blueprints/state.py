@@ -72,7 +72,8 @@ class RoleState:
 class PolicyState:
     """One customer managed policy: `document` is that of the default version. `users` are ARNs of its holders.
 
-    `versions` maps version ids to document digests; it and `users` are observed, never desired, and empty there.
+    `versions` maps version ids to document digests; it, `users` and `policy_id` are observed, never desired, and empty
+    there.
     """
 
     arn: str
@@ -83,10 +84,13 @@ class PolicyState:
     default_version: str | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     users: frozenset[str] = frozenset()
+    policy_id: str | None = None
 
     def as_mapping(self) -> dict[str, Any]:
-        """Returns the JSON-able form that digests are made of."""
+        """Returns the JSON-able form that digests are made of. What was stored before ids were looked at has none."""
+        known_id = {"policy_id": self.policy_id} if self.policy_id else {}
         return {
+            **known_id,
             "arn": self.arn,
             "name": self.name,
             "path": self.path,
@@ -109,19 +113,32 @@ class PolicyState:
             default_version=value["default_version"],
             versions=dict(value["versions"]),
             users=frozenset(value["users"]),
+            policy_id=value.get("policy_id"),
         )
 
 
 @dataclass(frozen=True)
 class State:
-    """The resources of one plan. `role_arn` is always named; `role` is None when AWS has no such role.
+    """The resources of one plan. `role` is None when AWS has no such role.
 
     `policies` maps the ARN of each customer managed policy of the plan to its state, or to None when it is absent.
+    `role_arn` is None when the plan is about policies alone: whoever holds them is no part of it, so they are only ever
+    made or deleted, never versioned.
     """
 
-    role_arn: str
+    role_arn: str | None
     role: RoleState | None
     policies: Mapping[str, PolicyState | None] = field(default_factory=dict)
+
+    @property
+    def resources(self) -> tuple[str, ...]:
+        """The ARNs of everything that the plan may touch, the role first."""
+        return (*([self.role_arn] if self.role_arn else []), *sorted(self.policies))
+
+    @property
+    def gone(self) -> bool:
+        """True when nothing is there of what the state is about: the role, or the policies where it is about them."""
+        return self.role is None if self.role_arn is not None else not any(self.policies.values())
 
     def as_mapping(self) -> dict[str, Any]:
         """Returns the JSON-able form that digests are made of."""

@@ -46,23 +46,32 @@ def _literal_start(match: re.Match[str]) -> str:
 def render(target: State, existing: State | None = None) -> str:
     """Returns the text of a target; `existing` says which of its parts are there already and are to be imported.
 
-    Without a role in the target the text is empty: there is nothing that a repository could hold.
+    A role that is not there any more, or a policy alone that is not, leaves nothing that a repository could hold: "".
     """
-    role = target.role
-    if role is None:
+    if target.role is None and target.role_arn is not None:
         return ""
-    before = existing.role if existing else None
-    label = _labels([role.arn])[role.arn]
     policies = {arn: policy for arn, policy in sorted(target.policies.items()) if policy is not None}
-    policy_labels = _labels(policies)
-    blocks = _with_import("aws_iam_role", label, _role(role), role.name if before else None)
+    labels = _labels(policies)
+    blocks = _role_blocks(target.role, existing.role if existing else None) if target.role else []
     for arn, policy in policies.items():
         there = existing is not None and existing.policies.get(arn) is not None
-        made = _with_import("aws_iam_policy", policy_labels[arn], _policy(policy), arn if there else None)
+        made = _with_import("aws_iam_policy", labels[arn], _policy(policy), arn if there else None)
         blocks += [_UNPROVED + made[0], *made[1:]] if uses.is_scoped(policy.document) else made
+    if target.role:
+        blocks += _part_blocks(target.role, existing.role if existing else None, labels)
+    return "\n".join(blocks)
+
+
+def _role_blocks(role: RoleState, before: RoleState | None) -> list[str]:
+    return _with_import("aws_iam_role", _label(role), _role(role), role.name if before else None)
+
+
+def _part_blocks(role: RoleState, before: RoleState | None, policies: Mapping[str, str]) -> list[str]:
+    """Attachments and inline policies; `policies` are the labels of the policies that stand in the same text."""
+    label, blocks = _label(role), []
     role_name = _Raw(f"aws_iam_role.{label}.name")
     for arn, name in _labels(sorted(role.attached), prefix=f"{label}_").items():
-        reference = _Raw(f"aws_iam_policy.{policy_labels[arn]}.arn") if arn in policies else arn
+        reference = _Raw(f"aws_iam_policy.{policies[arn]}.arn") if arn in policies else arn
         known = f"{role.name}/{arn}" if before and arn in before.attached else None
         body = {"role": role_name, "policy_arn": reference}
         blocks += _with_import("aws_iam_role_policy_attachment", name, body, known)
@@ -70,7 +79,11 @@ def render(target: State, existing: State | None = None) -> str:
         known = f"{role.name}:{inline}" if before and inline in before.inline else None
         text: dict[str, Any] = {"name": inline, "role": role_name, "policy": role.inline[inline]}
         blocks += _with_import("aws_iam_role_policy", name, text, known)
-    return "\n".join(blocks)
+    return blocks
+
+
+def _label(role: RoleState) -> str:
+    return _labels([role.arn])[role.arn]
 
 
 def _role(role: RoleState) -> dict[str, Any]:

@@ -66,12 +66,12 @@ def claim(*, request_id: int, tools: Tools) -> tuple[Journal, Proved]:
 
 
 def _resources(proposal: Proposal) -> tuple[str, ...]:
-    """The role first: its fence is the run's. Read without proof, for the lease alone; the proof comes under it."""
+    """The first one's fence is the run's. Read without proof, for the lease alone; the proof comes under it."""
     try:
         stored = read(proposal.canonical)
     except (ValueError, KeyError, TypeError):
         return (f"proposal {proposal.pk}",)
-    return (stored.base.role_arn, *sorted(stored.target.policies))
+    return stored.target.resources
 
 
 def _under_lease(request_id: int, held: Held, tools: Tools) -> tuple[Journal, Proved]:

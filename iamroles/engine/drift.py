@@ -19,23 +19,27 @@ from iamroles.aws.gateway import Holdings
 from iamroles.blueprints.state import State
 from iamroles.engine import explain
 from iamroles.engine.tools import Tools
-from iamroles.models import AccountLook, AwsAccount, Lease, ManagedRole, Request, Step
+from iamroles.models import AccountLook, AwsAccount, Lease, ManagedPolicy, ManagedRole, Request, Step
 from iamroles.proposal import older_sessions
 from iamroles.proposal.propose import digest_of, read
 from iamroles.rules import states
 
 _log = structlog.get_logger(__name__)
+Managed = ManagedRole | ManagedPolicy
 Found = list[dict[str, str | None]]
 
 
 def scan(look: AccountLook, tools: Tools) -> dict[str, Any]:
-    """Holds every role of the inventory against AWS. Returns `state`, `checked` and `drifted`. Raises AwsError.
+    """Holds every role and deployer policy of the inventory against AWS. Raises AwsError.
 
-    A role that a worker is writing to meanwhile is left for the next scan.
+    Returns `state`, `checked` and `drifted`. What a worker is writing to meanwhile is left for the next scan.
     """
     account = look.account
     _watch_handed_over(account, tools)
-    rows = list(ManagedRole.objects.filter(account=account).order_by("pk"))
+    rows: list[Managed] = [
+        *ManagedRole.objects.filter(account=account).order_by("pk"),
+        *ManagedPolicy.objects.filter(account=account).order_by("pk"),
+    ]
     before, found = _at_work(account), []
     if rows:
         gateway = tools.sessions.reading(tools.portal(account), f"SCAN-{look.pk}")
@@ -79,7 +83,7 @@ def _watch_handed_over(account: AwsAccount, tools: Tools) -> None:
             name_folded=request.role_name.lower(),
             defaults={
                 "team": request.team,
-                "arn": stored.target.role_arn,
+                "arn": stored.target.role.arn,
                 "role_id": "",
                 "desired": canonical.dumps(stored.target.as_mapping()).decode(),
                 "foreign": [[kept.kind, kept.name] for kept in stored.kept],
@@ -99,8 +103,8 @@ def _at_work(account: AwsAccount) -> dict[str, int]:
     return fences | dict.fromkeys((arn.lower() for arn in steps.values_list("resource", flat=True)), -1)
 
 
-def _hold(row: ManagedRole, holdings: Holdings, before: Mapping[str, int], at: datetime, tools: Tools) -> Found | None:
-    """Holds one role against what was read. Returns what differs, or None when a worker was at it."""
+def _hold(row: Managed, holdings: Holdings, before: Mapping[str, int], at: datetime, tools: Tools) -> Found | None:
+    """Holds one row against what was read. Returns what differs, or None when a worker was at it."""
     desired = _desired(row)
     live = live_of(desired, holdings)
     unreadable = sorted(holdings.unreadable.keys() & {row.arn, *desired.policies})
@@ -109,7 +113,7 @@ def _hold(row: ManagedRole, holdings: Holdings, before: Mapping[str, int], at: d
         found = [{"part": f"unreadable {arn}", "desired": None, "live": holdings.unreadable[arn]} for arn in unreadable]
     resource = row.arn.lower()
     with transaction.atomic():
-        now = ManagedRole.objects.select_for_update().filter(pk=row.pk).first()
+        now = type(row)._default_manager.select_for_update().filter(pk=row.pk).first()
         fence = _at_work(row.account).get(resource, 0)
         if now is None or now.desired != row.desired or fence == -1 or fence != before.get(resource, 0):
             return None
@@ -117,7 +121,7 @@ def _hold(row: ManagedRole, holdings: Holdings, before: Mapping[str, int], at: d
     return found
 
 
-def _desired(row: ManagedRole) -> State:
+def _desired(row: Managed) -> State:
     stored: Any = canonical.loads(row.desired)
     return State.from_mapping(stored)
 
@@ -126,12 +130,12 @@ def live_of(desired: State, holdings: Holdings) -> State:
     """Returns what the AWS account holds of the resources of a state."""
     return State(
         role_arn=desired.role_arn,
-        role=holdings.roles.get(desired.role_arn),
+        role=holdings.roles.get(desired.role_arn) if desired.role_arn else None,
         policies={arn: holdings.policies.get(arn) for arn in desired.policies},
     )
 
 
-def differences(row: ManagedRole, desired: State, live: State) -> Found:
+def differences(row: Managed, desired: State, live: State) -> Found:
     """Returns every part that reads otherwise than desired: `part`, `desired` and `live`, None for what is not there.
 
     Tags that others put there are theirs, and our own deny for older sessions is no drift.
@@ -144,9 +148,16 @@ def differences(row: ManagedRole, desired: State, live: State) -> Found:
         for part in sorted((wanted.keys() | there.keys()) - theirs)
         if wanted.get(part) != there.get(part)
     ]
-    if live.role is not None and row.role_id and live.role.role_id != row.role_id:
-        found.append({"part": "role id", "desired": row.role_id, "live": live.role.role_id})
+    live_id = _entity_id(live)
+    if live_id is not None and row.entity_id and live_id != row.entity_id:
+        found.append({"part": f"{row.kind} id", "desired": row.entity_id, "live": live_id})
     return found + list(_foreign_versions(desired, live))
+
+
+def _entity_id(live: State) -> str | None:
+    if live.role_arn is not None:
+        return live.role.role_id if live.role else None
+    return next((policy.policy_id for policy in live.policies.values() if policy), None)
 
 
 def _without_own_deny(live: State) -> State:
@@ -166,7 +177,7 @@ def _foreign_versions(desired: State, live: State) -> Iterable[dict[str, str | N
             yield {"part": f"version {version} of {arn}", "desired": None, "live": "there"}
 
 
-def _remember(row: ManagedRole, found: Found, live: State, at: datetime, tools: Tools) -> None:
+def _remember(row: Managed, found: Found, live: State, at: datetime, tools: Tools) -> None:
     """Stores what was found, with its event when it changed. Inside the caller's transaction."""
     awaited = row.handed_over and row.verified_at is None
     if found != row.drift and not (found and awaited):
@@ -180,12 +191,12 @@ def _remember(row: ManagedRole, found: Found, live: State, at: datetime, tools: 
     row.save(update_fields=("observed_at", "drift", "live", "drift_since", "verified_at"))
 
 
-def record_drift(event: str, row: ManagedRole, live_digest: str, parts: list[str], at: datetime, tools: Tools) -> None:
-    """Records drift.detected, .cleared or .accepted for a role. Inside the caller's transaction."""
+def record_drift(event: str, row: Managed, live_digest: str, parts: list[str], at: datetime, tools: Tools) -> None:
+    """Records drift.detected, .cleared or .accepted for a row. Inside the caller's transaction."""
     audit.record(
         event,
         actor=tools.actor,
-        subject=Subject("role", row.arn, row.arn.rsplit("/", 1)[-1]),
+        subject=Subject(row.kind, row.arn, row.arn.rsplit("/", 1)[-1]),
         at=at,
         request=row.request.reference if row.request else None,
         data={

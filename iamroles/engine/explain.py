@@ -116,12 +116,19 @@ def _strangers(observed: State, stored: Stored, made: Mapping[str, str]) -> list
     """Things of the right name that are not the ones of the base, nor made by us."""
     found = []
     if observed.role is not None:
-        expected = stored.base.role.role_id if stored.base.role else made.get(observed.role_arn)
+        expected = stored.base.role.role_id if stored.base.role else made.get(observed.role.arn)
         if observed.role.role_id != expected:
             found.append(Difference("role id", expected, expected, observed.role.role_id))
     for arn, policy in observed.policies.items():
-        if policy is not None and stored.base.policies.get(arn) is None and arn not in made:
+        if policy is None:
+            continue
+        base = stored.base.policies.get(arn)
+        if base is None and arn not in made:
             found.append(Difference(f"policy {arn}", None, "made by us", "made by others"))
+            continue
+        known = base.policy_id if base else made[arn]
+        if known and policy.policy_id != known:  # proposals that were made before ids were looked at know none
+            found.append(Difference(f"policy id {arn}", known, known, policy.policy_id))
     return found
 
 

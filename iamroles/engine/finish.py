@@ -11,7 +11,7 @@ from django.db import transaction
 from iamroles import audit, canonical
 from iamroles.audit import Subject
 from iamroles.blueprints.state import PolicyState, State
-from iamroles.engine import drift, lease
+from iamroles.engine import drift, lease, policies
 from iamroles.engine.journal import NONCE, Journal, number_of
 from iamroles.engine.proof import Proved
 from iamroles.engine.tools import Tools
@@ -67,7 +67,10 @@ def _as_approved(observed: State, target: State) -> State:
 
 
 def forget(account: AwsAccount | None, base: State, reference: str, tools: Tools) -> None:
-    """Takes a role that AWS no longer has out of the inventory. Inside the caller's transaction."""
+    """Takes what AWS no longer has out of the inventory: a role, or policies alone. Inside the caller's transaction."""
+    if base.role_arn is None:
+        policies.forget(account, base.policies, reference, tools)
+        return
     name = base.role_arn.rsplit("/", 1)[-1]
     for row in ManagedRole.objects.filter(account=account, name_folded=name.lower()):
         audit.record(
@@ -126,8 +129,11 @@ def _parts(row: ManagedRole) -> list[list[str]]:
 def remember(request: Request, stored: Stored, observed: State, tools: Tools) -> None:
     """Makes the target what the inventory holds, as AWS reads equal to it. Inside the caller's transaction."""
     role, now = observed.role, tools.now()
-    if role is None:
+    if observed.gone:
         forget(request.account, stored.base, request.reference, tools)
+        return
+    if role is None:
+        policies.remember(request, stored, observed, now)
         return
     if request.account is None or request.team is None or role.role_id is None:
         raise ValueError(f"{request.reference} was applied without AWS account, team or RoleId.")

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db.models import F
+
 from iamroles import canonical
+from iamroles.blueprints import facts as facts_module
+from iamroles.blueprints.facts import passed_roles
 from iamroles.blueprints.state import State
 from iamroles.iam.documents import Document
-from iamroles.models import AwsAccount, ManagedRole, Proposal
-from iamroles.proposal import Known, read
-from iamroles.rules import states
-
-DEPLOYER = "deployer"  # the kind of request whose policies are for people and pipelines, not for a role of ours
+from iamroles.models import AwsAccount, ManagedPolicy, ManagedRole, Revision
+from iamroles.proposal import Known
 
 
 def known_of(account: AwsAccount, base: State) -> Known:
@@ -40,20 +41,15 @@ def _remembered(account: AwsAccount, base: State) -> State | None:
 
 
 def _deployers(account: AwsAccount) -> dict[str, dict[str, tuple[Document, ...]]]:
-    """Applied deployer policies that no later removal took away, by the roles that they pass and by team."""
-    rows = Proposal.objects.filter(
-        revision__request__account=account,
-        revision__request__state=states.CLOSED,
-        revision__request__outcome="applied",
-    ).select_related("revision__request__team")
+    """The deployer policies of the inventory, by the CodeDeploy role that they pass and by team."""
     found: dict[str, dict[str, tuple[Document, ...]]] = {}
-    for row in rows.filter(revision__request__kind=DEPLOYER).order_by("pk"):
-        request = row.revision.request
-        if request.revision_number != row.revision.number or request.team is None:
-            continue
-        stored = read(row.canonical)
-        documents = tuple(policy.document for policy in stored.target.policies.values() if policy)
-        for arn in stored.body["dependencies"]["passed_roles"]:
+    rows = ManagedPolicy.objects.filter(account=account).select_related("team").order_by("pk")
+    current = Revision.objects.filter(number=F("request__revision_number"), request__managed_policies__in=rows)
+    asked = dict(current.values_list("request", "facts"))
+    for row in rows:
+        stored: Any = canonical.loads(row.desired)
+        documents = [policy.document for policy in State.from_mapping(stored).policies.values() if policy]
+        for arn in passed_roles(facts_module.read(asked[row.request_id])):
             teams = found.setdefault(arn, {})
-            teams[request.team.slug] = (*teams.get(request.team.slug, ()), *documents)
+            teams[row.team.slug] = (*teams.get(row.team.slug, ()), *documents)
     return found

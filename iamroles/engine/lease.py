@@ -43,7 +43,7 @@ class Held:
 
 
 def take(account: AwsAccount, resources: Iterable[str], owner: str, tools: Tools) -> Held:
-    """Takes all resources or none. The fence is that of the first one, the role. Raises LeaseBusy."""
+    """Takes all resources or none. The fence is that of the first one, the role if any. Raises LeaseBusy."""
     # IAM's names are unique ignoring case: one lease for all spellings.
     named = tuple(resource.lower() for resource in resources)
     with transaction.atomic():

@@ -20,12 +20,12 @@ from iamroles.proposal.propose import resources
 RECENT = timedelta(days=90)  # a role that was used since is in use (TR09)
 
 
-def look_at(gateway: Gateway, role_arn: str, policy_arns: Iterable[str]) -> State:
-    """Returns the live state of exactly these resources.
+def look_at(gateway: Gateway, role_arn: str | None, policy_arns: Iterable[str]) -> State:
+    """Returns the live state of exactly these resources; without `role_arn` of the policies alone.
 
     Raises AwsError; its code is RoleAtOtherPath when the name belongs to a role of another ARN.
     """
-    role = gateway.role(role_arn)
+    role = gateway.role(role_arn) if role_arn else None
     if role is not None and role.arn != role_arn:
         raise AwsError("RoleAtOtherPath", f"The name belongs to {role.arn}.", api="GetRole")
     return State(role_arn=role_arn, role=role, policies={arn: gateway.policy(arn) for arn in sorted(policy_arns)})

@@ -20,7 +20,7 @@ from iamroles.engine import finish, renew
 from iamroles.engine.known import known_of
 from iamroles.engine.look import look_for
 from iamroles.engine.tools import Tools
-from iamroles.models import AskedGroup, ManagedRole, Proposal, Request, Revision, current_rules
+from iamroles.models import AskedGroup, ManagedPolicy, ManagedRole, Proposal, Request, Revision, current_rules
 from iamroles.proposal import propose
 from iamroles.proposal.context import Context
 from iamroles.proposal.propose import Envelope
@@ -114,7 +114,14 @@ def see(request: Request, revision: Revision, tools: Tools, *, number: int | Non
 
 
 def _managed_here(request: Request, facts: Facts, base: State) -> bool:
-    """A role to which others added something since it was approved is adopted anew, unless it is to lose rights."""
+    """By AWS's own ids: whoever made a thing of the same name anew did not make ours.
+
+    A role to which others added something since it was approved is adopted anew, unless it is to lose rights.
+    """
+    if base.role_arn is None:
+        ids = {policy.policy_id for policy in base.policies.values() if policy}
+        policies = ManagedPolicy.objects.filter(account=request.account, team=request.team, policy_id__in=ids)
+        return bool(ids) and policies.count() == len(ids)
     if base.role is None:
         return False
     rows = ManagedRole.objects.filter(account=request.account, team=request.team, role_id=base.role.role_id)
@@ -164,7 +171,7 @@ def _store(request: Request, seen: Seen, tools: Tools) -> str:
                 "target_digest": canonical.digest(seen.made.target.state.as_mapping()),
             }
             event, verb = "request.found_right", "find_right"
-            if seen.made.target.state.role is None:
+            if seen.made.target.state.gone:
                 finish.forget(request.account, seen.base, request.reference, tools)
             fields["outcome"] = "already_right"
         else:
@@ -186,7 +193,7 @@ def record_observed(request: Request, seen: Seen, number: int, tools: Tools) -> 
             "revision": number,
             "base_digest": canonical.digest(seen.base.as_mapping()),
             "role_id": seen.base.role.role_id if seen.base.role else None,
-            "resources": sorted({seen.base.role_arn, *seen.base.policies}),
+            "resources": sorted(seen.base.resources),
         },
     )
 

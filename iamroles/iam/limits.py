@@ -41,7 +41,6 @@ _ROLE_PATH = re.compile(r"/|/[\x21-\x7E]+/")
 _POLICY_PATH = re.compile(r"((/[A-Za-z0-9.,+@=_-]+)*)/", re.ASCII)
 _ROLE_DESCRIPTION = re.compile(r"[\t\n\r\x20-\x7E\xA1-\xFF]*")
 _ECS_NAME = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
-_REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}", re.ASCII)
 _ACCOUNT = re.compile(r"[0-9]{12}", re.ASCII)
 _PLACEHOLDER = re.compile(
     r"<[A-Za-z0-9_ .:-]{1,80}>|(?<!\$)\{[A-Za-z0-9_ .-]{1,80}\}"
@@ -114,13 +113,6 @@ def check_ecs_name(value: str, what: str) -> Problems:
     if problems or _ECS_NAME.fullmatch(value):
         return problems
     return (Problem("VA01", f"{what} can have letters, digits, underscores and hyphens. This is {value}."),)
-
-
-def check_region(value: str) -> Problems:
-    """Returns a problem unless the text looks like the name of an AWS Region; which Regions there are is not known."""
-    if _REGION.fullmatch(value):
-        return ()
-    return (Problem("VA08", f"A Region looks like eu-central-1. This is {value[:60]}."),)
 
 
 def check_role_path(value: str) -> Problems:

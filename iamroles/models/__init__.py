@@ -11,7 +11,7 @@ from iamroles.models.events import (
     AuditReceipt,
 )
 from iamroles.models.exports import ExportJob, ExportPart, VerificationOrder
-from iamroles.models.inventory import ManagedRole, ObservationOrder
+from iamroles.models.inventory import ManagedPolicy, ManagedRole, ObservationOrder
 from iamroles.models.looks import AccountLook
 from iamroles.models.people import GroupMembership, Membership, Team, User
 from iamroles.models.requests import AskedGroup, Proposal, Request, Revision
@@ -37,6 +37,7 @@ __all__ = [
     "GroupMembership",
     "KillSwitch",
     "Lease",
+    "ManagedPolicy",
     "ManagedRole",
     "Membership",
     "ObservationOrder",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from iamroles import eligibility
-from iamroles.blueprints import GrantFacts, InfrastructureFacts, RemovalFacts, RoleFacts
+from iamroles.blueprints import DeployerFacts, GrantFacts, InfrastructureFacts, RemovalFacts, RoleFacts
 from iamroles.blueprints.facts import SESSION_SECONDS, Facts
 from iamroles.models import AwsAccount, User
 
@@ -25,8 +25,10 @@ def checked_answers(facts: Facts, team: str, reason: str) -> tuple[CheckedAnswer
     rows = [
         CheckedAnswer("Team", (team,), "id_account"),
         CheckedAnswer("AWS account", (f"{facts.account.name} ({facts.account.number})",), "id_account"),
-        CheckedAnswer("Role name", (facts.role_name,), "id_role_name", mono=True),
     ]
+    if isinstance(facts, DeployerFacts):
+        return (*rows, *_deployer(facts, reason))
+    rows.append(CheckedAnswer("Role name", (facts.role_name,), "id_role_name", mono=True))
     if isinstance(facts, InfrastructureFacts):
         return (*rows, CheckedAnswer("Reason and ticket", (reason,), "id_reason"), *_role_settings(facts))
     if isinstance(facts, RemovalFacts):
@@ -87,6 +89,25 @@ def _trust(facts: RoleFacts) -> tuple[CheckedAnswer, ...]:
             (f"{longest:,} seconds" if longest else f"{SESSION_SECONDS[0]:,} seconds; an existing role keeps its own",),
             "id_max_session",
         ),
+    )
+
+
+def _deployer(facts: DeployerFacts, reason: str) -> tuple[CheckedAnswer, ...]:
+    scope = "Unscoped: every CodeDeploy application" if facts.scope == "unscoped" else "Scoped: this application alone"
+    return (
+        CheckedAnswer("Role that will hold it", (facts.holder,), "id_role_name", mono=True),
+        CheckedAnswer("Application", (facts.application,), "id_application", mono=True),
+        CheckedAnswer("Deployment group", (facts.deployment_group or "every group of it",), "id_deployment_group"),
+        CheckedAnswer("Cluster", (facts.cluster,), "id_cluster", mono=True),
+        CheckedAnswer("Service", (facts.service,), "id_service", mono=True),
+        CheckedAnswer("CodeDeploy role", (facts.codedeploy_role,), "id_codedeploy_role", mono=True),
+        CheckedAnswer("Task execution roles", facts.execution_roles, "id_execution_roles", mono=True),
+        CheckedAnswer("Task roles", facts.task_roles, "id_task_roles", mono=True),
+        CheckedAnswer("CodeDeploy rights", (scope,), "id_scope_0"),
+        CheckedAnswer("Reason and ticket", (reason,), "id_reason"),
+        CheckedAnswer("Policy name", (facts.policy_name,), "id_policy_name", mono=True),
+        CheckedAnswer("Its description", (facts.policy_description,), "id_policy_description"),
+        CheckedAnswer("Region", (facts.region or "every Region",), "id_region"),
     )
 
 

@@ -5,13 +5,13 @@ Each sentence uses the requester's own names and says what is added for what is 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from iamroles.blueprints import PassingFacts, RoleFacts, grants, uses
 from iamroles.iam import arns, coverage
 from iamroles.iam.documents import Document
-from iamroles.iam.phrases import short_name
+from iamroles.iam.phrases import services, short_name
 
 _WHY = {"case": ", capitals matter", "path": " because of its path", "case_and_path": ", capitals and path matter"}
 _PLACES = {
@@ -47,6 +47,14 @@ def role_lines(facts: PassingFacts, attached: Sequence[Document], label: str) ->
         name = arns.role_name_of(arn)
         lines.append(Line(arn, name, place, answer.covered, _role_sentence(answer, name, label, attached)))
     return tuple(lines)
+
+
+def handed_lines(passed: Mapping[str, str]) -> tuple[Line, ...]:
+    """Returns a line for each role that whoever deploys may hand out, by ARN; `passed` names the service of each."""
+    return tuple(
+        Line(arn, arns.role_name_of(arn), "", False, f"{arn} can be handed to {services([to])}, by exactly this ARN.")
+        for arn, to in passed.items()
+    )
 
 
 def _role_sentence(answer: coverage.Coverage, name: str, label: str, attached: Sequence[Document]) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from iamroles.blueprints import facts as blueprint_facts
-from iamroles.blueprints.desired import managed_policy
-from iamroles.blueprints.facts import Facts, InfrastructureFacts, PassingFacts, RemovalFacts, RoleFacts
+from iamroles.blueprints.desired import build_desired, managed_policy
+from iamroles.blueprints.facts import DeployerFacts, Facts, InfrastructureFacts, PassingFacts, RemovalFacts, RoleFacts
 from iamroles.iam import arns
 from iamroles.proposal.wording import policy_label
 
@@ -26,9 +26,10 @@ def facts_of(text: str) -> tuple[Fact, ...]:
     facts = blueprint_facts.read(text)
     shown = [
         Fact("AWS account", (f"{facts.account.name} ({facts.account.number})",)),
-        Fact("Role", (facts.role_arn,), copy=True),
-        *_permissions(facts),
     ]
+    if isinstance(facts, DeployerFacts):
+        return tuple(fact for fact in (*shown, *_deployer(facts)) if any(fact.values))
+    shown += [Fact("Role", (facts.role_arn or facts.role_name,), copy=True), *_permissions(facts)]
     if isinstance(facts, PassingFacts):
         shown += [
             Fact("Task execution roles", _names(facts.execution_roles), mono=True),
@@ -46,6 +47,22 @@ def facts_of(text: str) -> tuple[Fact, ...]:
             Fact("Tags", tuple(f"{key} = {value}" for key, value in sorted(facts.tags.items()))),
         ]
     return tuple(fact for fact in shown if any(fact.values))
+
+
+def _deployer(facts: DeployerFacts) -> tuple[Fact, ...]:
+    return (
+        Fact("Policy", tuple(build_desired(facts).policies), copy=True),
+        Fact("Made for the role", (facts.holder,), copy=True),
+        Fact("Application", (facts.application,), mono=True),
+        Fact("Deployment group", (facts.deployment_group or "every group of it",)),
+        Fact("Service", (f"{facts.service} of the cluster {facts.cluster}",)),
+        Fact("Region", (facts.region or "every Region",)),
+        Fact("CodeDeploy rights", (facts.scope.capitalize(),)),
+        Fact("CodeDeploy role", (facts.codedeploy_role,), copy=True),
+        Fact("Task execution roles", facts.execution_roles, copy=True),
+        Fact("Task roles", facts.task_roles, copy=True),
+        Fact("Policy description", (facts.policy_description,)),
+    )
 
 
 def _permissions(facts: Facts) -> list[Fact]:

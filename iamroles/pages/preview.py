@@ -12,6 +12,7 @@ from typing import Any
 
 from iamroles import canonical
 from iamroles.blueprints import (
+    DeployerFacts,
     Desired,
     GrantFacts,
     InfrastructureFacts,
@@ -24,16 +25,17 @@ from iamroles.blueprints import (
     uses,
 )
 from iamroles.blueprints.desired import managed_policy
-from iamroles.blueprints.facts import Facts
+from iamroles.blueprints.facts import Facts, passed_services
 from iamroles.iam import arns, catalogue
 from iamroles.iam.documents import Document
-from iamroles.models import AwsAccount, ManagedRole, Proposal
-from iamroles.pages.coverage import Line, role_lines, use_lines
+from iamroles.models import AwsAccount, ManagedPolicy, ManagedRole, Proposal
+from iamroles.pages.coverage import Line, handed_lines, role_lines, use_lines
 from iamroles.proposal import lay_over, removal, wording
 from iamroles.rules import checks, risk
 from iamroles.rules.account_rules import AccountRules
 from iamroles.rules.findings import Finding
 
+Managed = ManagedRole | ManagedPolicy
 _LOOKS = 20  # how many of the newest looks at an AWS account the preview asks about passed roles
 
 
@@ -92,15 +94,15 @@ class Preview:
         return any(part.is_new and uses.is_scoped(part.document) for part in self.policies)
 
 
-def inventory_state(managed: ManagedRole | None) -> State | None:
-    """Returns what a role of the inventory read like after its last apply."""
+def inventory_state(managed: Managed | None) -> State | None:
+    """Returns what a row of the inventory read like after its last apply."""
     if managed is None:
         return None
     stored: Any = canonical.loads(managed.desired)
     return State.from_mapping(stored)
 
 
-def attached_documents(managed: ManagedRole | None, *, without: Container[str] = ()) -> tuple[Document, ...]:
+def attached_documents(managed: Managed | None, *, without: Container[str] = ()) -> tuple[Document, ...]:
     """Returns the documents that a role of the inventory held after its last apply, as far as they are known.
 
     `without` leaves own policies out, by ARN.
@@ -121,9 +123,9 @@ def attached_documents(managed: ManagedRole | None, *, without: Container[str] =
     return (*own, *(known[arn] for arn in sorted(attached) if arn in known))
 
 
-def preview_of(facts: Facts, *, managed: ManagedRole | None = None, account: AwsAccount | None = None) -> Preview:
-    """Returns the preview of facts without problems. `managed` is the inventory's role of that name, if any; `account`
-    the record with its standard and guardrails.
+def preview_of(facts: Facts, *, managed: Managed | None = None, account: AwsAccount | None = None) -> Preview:
+    """Returns the preview of facts without problems. `managed` is what the inventory holds under that name, if any;
+    `account` the record with its standard and guardrails.
     """
     desired = build_desired(facts)
     if isinstance(facts, RemovalFacts):
@@ -131,6 +133,8 @@ def preview_of(facts: Facts, *, managed: ManagedRole | None = None, account: Aws
     rules = account.rules() if account else AccountRules()
     if isinstance(facts, GrantFacts):
         made = _grant_preview(facts, desired, managed, rules)
+    elif isinstance(facts, DeployerFacts):
+        made = _deployer_preview(facts, desired, rules)
     else:
         made = _role_preview(facts, desired, rules)
     return replace(made, lines=_with_reach(made.lines, account)) if account and made.lines else made
@@ -188,7 +192,7 @@ def _role_lines(facts: RoleFacts | InfrastructureFacts, parts: Sequence[PolicyPa
     return role_lines(facts, given, facts.managed_policy.capitalize())
 
 
-def _grant_preview(facts: GrantFacts, desired: Desired, managed: ManagedRole | None, rules: AccountRules) -> Preview:
+def _grant_preview(facts: GrantFacts, desired: Desired, managed: Managed | None, rules: AccountRules) -> Preview:
     attached = attached_documents(managed)
     lines = role_lines(facts, attached, facts.role_name)
     listed = _listed([line.name for line in lines])
@@ -221,7 +225,36 @@ def _grant_preview(facts: GrantFacts, desired: Desired, managed: ManagedRole | N
     )
 
 
-def _removal_preview(facts: RemovalFacts, desired: Desired, managed: ManagedRole | None) -> Preview:
+def _deployer_preview(facts: DeployerFacts, desired: Desired, rules: AccountRules) -> Preview:
+    nothing = State(role_arn=None, role=None, policies=dict.fromkeys(desired.policies))
+    target = lay_over.lay_over(nothing, desired)
+    parts = tuple(PolicyPart(p.name, p.arn, p.document, is_new=True) for p in desired.policies.values())
+    passed = passed_services(facts)
+    found = checks.check_proposal(
+        account=facts.account,
+        live=None,
+        target=None,
+        attached=[checks.Attached(part.arn, part.label, part.document) for part in parts],
+        passed=(),
+        expected=passed,
+        around=checks.Around(looked=False, rules=rules),
+    )
+    return Preview(
+        title=wording.short_title(facts),
+        sentences=wording.change_sentences(facts, nothing, target),
+        lines=handed_lines(passed),
+        trust=None,
+        policies=parts,
+        boundary=None,
+        digest=desired.digest(),
+        findings=found,
+        risk=risk.risk_of(found, production=facts.account.production),
+        kind=facts.kind,
+        terraform=terraform.render(target.state),
+    )
+
+
+def _removal_preview(facts: RemovalFacts, desired: Desired, managed: Managed | None) -> Preview:
     """By the inventory alone: what others did to the role since, a worker sees."""
     known = inventory_state(managed)
     base = State(facts.role_arn, known.role if known else None, known.policies if known else {})

@@ -79,15 +79,22 @@ class Section:
 
 
 def sections_of(stored: Stored, proposal: Proposal) -> tuple[Section, ...]:
-    """Returns what goes, Trust, Permissions, Grants, Tags/boundary/name and In AWS now, in this order."""
-    made = (
-        _going(stored),
-        _trust(stored),
-        _permissions(stored),
-        _grants(stored),
-        _properties(stored),
-        _live(stored, proposal),
-    )
+    """Returns what goes, Trust, Permissions, Grants, Tags/boundary/name and In AWS now, in this order.
+
+    A plan about policies alone has no trust, no attachments and no role: its policies stand in the grants' place.
+    """
+    made: tuple[Section | None, ...]
+    if stored.target.role_arn is None:
+        made = (_going(stored), _alone(stored), _names_alone(stored), _live_alone(stored))
+    else:
+        made = (
+            _going(stored),
+            _trust(stored),
+            _permissions(stored),
+            _grants(stored),
+            _properties(stored),
+            _live(stored, proposal),
+        )
     shown = (section for section in made if section is not None)
     return tuple(replace(section, number=number) for number, section in enumerate(shown, 1))
 
@@ -139,7 +146,10 @@ def _going(stored: Stored) -> Section | None:
             rows.append(Property("Detached, others use it too", "", policy.name, "gone"))
     if not shown and not rows:
         return None
-    summary = "The role and what is listed here." if target.role is None else "What is listed here; the role stays."
+    if target.role_arn is None:
+        summary = "It is attached to nothing, and it is deleted."
+    else:
+        summary = "The role and what is listed here." if target.role is None else "What is listed here; the role stays."
     return _section("going", 1, "What goes", summary, shown, properties=tuple(rows))
 
 
@@ -257,11 +267,7 @@ def _own_policy(arn: str, policy: PolicyState, stored: Stored, what: str = "Poli
 
 def _grants(stored: Stored) -> Section | None:
     shown = [_own_policy(arn, policy, stored, "PassRole policy", "grant") for arn, policy in _own(stored, grants=True)]
-    says = {one["arn"]: tuple(one["says"]) for one in stored.body.get("reach", ())}
-    passed = tuple(
-        Passed(arns.role_name_of(arn), arn, seen["role_id"], says.get(arn, ()))
-        for arn, seen in sorted(stored.body["dependencies"]["passed_roles"].items())
-    )
+    passed = _passed(stored)
     if not shown and not passed:
         return None
     summary = (
@@ -270,6 +276,56 @@ def _grants(stored: Stored) -> Section | None:
         else "No grant is needed: the attached policies cover the named roles."
     )
     return _section("grants", 3, "Grants", summary, shown, passed=passed)
+
+
+def _passed(stored: Stored) -> tuple[Passed, ...]:
+    says = {one["arn"]: tuple(one["says"]) for one in stored.body.get("reach", ())}
+    seen = sorted(stored.body["dependencies"]["passed_roles"].items())
+    return tuple(Passed(arns.role_name_of(arn), arn, one["role_id"], says.get(arn, ())) for arn, one in seen)
+
+
+def _alone(stored: Stored) -> Section | None:
+    """The deployer policy, and the roles that whoever holds it may hand out."""
+    shown = [
+        exhibit(
+            anchor=f"grant-{slug(policy.name)}",
+            title=f"Deployer policy {policy.name}",
+            before=live.document if (live := stored.base.policies.get(arn)) else None,
+            after=policy.document,
+            note=policy.description,
+            arn=arn,
+        )
+        for arn, policy in sorted(stored.target.policies.items())
+        if policy is not None
+    ]
+    if not shown:
+        return None
+    summary = "What whoever holds it may do. The portal attaches it to nothing; the team does."
+    return _section("grants", 1, "Deployer policy", summary, shown, passed=_passed(stored))
+
+
+def _names_alone(stored: Stored) -> Section | None:
+    rows = []
+    for arn, policy in sorted(stored.target.policies.items()):
+        if policy is None:
+            continue
+        live = stored.base.policies.get(arn)
+        pairs = (("Name", policy.name), ("Path", policy.path), ("Description", policy.description or "empty"))
+        rows += [Property(name, value if live else "", value, "same" if live else "new") for name, value in pairs]
+    summary = "IAM never lets any of these be changed: another name is another policy."
+    return _section("names", 1, "Name, path, description", summary, [], properties=tuple(rows)) if rows else None
+
+
+def _live_alone(stored: Stored) -> Section:
+    rows = []
+    for arn, policy in sorted(stored.base.policies.items()):
+        if policy is None:
+            continue
+        mark: Mark = "same" if stored.target.policies.get(arn) else "gone"
+        rows += [Property("Policy ARN", "", arn, mark), Property("PolicyId", "", policy.policy_id or "", mark)]
+        rows += [Property("Attached to", "", user, "same") for user in sorted(policy.users)]
+    summary = "The policy exists." if rows else "There is no such policy."
+    return _section("in-aws", 1, "In AWS now", summary, [], properties=tuple(rows))
 
 
 def _attached_note(arn: str, policy: PolicyState, before: RoleState | None, after: RoleState | None) -> str:

@@ -6,7 +6,7 @@ For what must be known before a worker has looked: how many approvals a request 
 from __future__ import annotations
 
 from iamroles.blueprints import build_desired
-from iamroles.blueprints.facts import Facts, passed_roles
+from iamroles.blueprints.facts import Facts, passed_services
 from iamroles.blueprints.state import RoleState, State
 from iamroles.iam import catalogue, trust
 from iamroles.proposal.context import Context, ManagedPolicyVersion, PassedRole
@@ -17,11 +17,11 @@ def best_case(facts: Facts, envelope: Envelope) -> Proposal:
     """Returns the proposal over such a base. A grant, which needs its role, finds an empty one."""
     desired = build_desired(facts)
     role = None
-    if desired.role is None and not desired.removal:
+    if desired.role_arn is not None and desired.role is None and not desired.removal:
         trusted = trust.codedeploy_trust(facts.account.number)
         role = RoleState(desired.role_arn, facts.role_name, facts.account.role_path, trusted)
     context = Context(
-        passed={arn: PassedRole(arn, "", trust.ecs_tasks_trust()) for arn in passed_roles(facts)},
+        passed={arn: PassedRole(arn, "", trust.service_trust(to, {})) for arn, to in passed_services(facts).items()},
         managed={
             policy.arn: ManagedPolicyVersion(policy.arn, policy.version, policy.document)
             for policy in (

@@ -14,7 +14,7 @@ from iamroles.blueprints.grants import grant_document, granted_roles
 from iamroles.blueprints.state import PolicyState, RoleState, State
 from iamroles.iam import arns, catalogue, documents, trust
 from iamroles.iam.documents import Document
-from iamroles.iam.phrases import short_name
+from iamroles.iam.phrases import listed, short_name
 
 
 @dataclass(frozen=True)
@@ -117,6 +117,8 @@ def _extended(live: PolicyState, also: str, both: Document, role_arn: str) -> Po
 
 def _take_away(base: State, desired: Desired) -> Target:
     """A policy that somebody else uses too is detached and stays; what others attached to a role goes with the role."""
+    if desired.role_arn is None:
+        return _take_policies_away(base, desired)
     policies: dict[str, PolicyState | None] = {}
     kept: list[Kept] = []
     for arn in sorted(desired.removes):
@@ -133,10 +135,40 @@ def _take_away(base: State, desired: Desired) -> Target:
     return Target(State(base.role_arn, role, policies), tuple(kept))
 
 
+def _lay_alone(base: State, desired: Desired) -> Target:
+    """Policies that belong to no role of the plan: made as asked, or there and exactly so, or not at all."""
+    clashes = [
+        f"{live.name} exists with other contents. A deployer policy is never changed: enter another policy name."
+        for arn, wanted in sorted(desired.policies.items())
+        if (live := base.policies.get(arn)) and not documents.equal(live.document, wanted.document)
+    ]
+    policies = {arn: base.policies.get(arn) or wanted for arn, wanted in desired.policies.items()}
+    return Target(State(None, None, policies), clashes=tuple(clashes))
+
+
+def _take_policies_away(base: State, desired: Desired) -> Target:
+    """The team attached them, so the team detaches them first; versions of others are never deleted here."""
+    live = [policy for arn in sorted(desired.removes) if (policy := base.policies.get(arn))]
+    clashes = [
+        f"{policy.name} is still attached to {listed(map(short_name, sorted(policy.users)))}. Detach it there first."
+        for policy in live
+        if policy.users
+    ]
+    clashes += [
+        f"{policy.name} has versions that this portal did not make. Delete them in AWS first."
+        for policy in live
+        if len(policy.versions) > 1
+    ]
+    gone = dict.fromkeys(sorted(desired.removes))
+    return Target(State(None, None, base.policies if clashes else gone), clashes=tuple(clashes))
+
+
 def lay_over(base: State, desired: Desired) -> Target:
     """Returns the target for a base and what is wanted. Pure: the same values give the same target."""
     if desired.removal:
         return _take_away(base, desired)
+    if desired.role_arn is None:
+        return _lay_alone(base, desired)
     policies: dict[str, PolicyState | None] = {}
     clashes: list[str] = []
     for arn, wanted in desired.policies.items():

@@ -14,7 +14,12 @@ VERSIONS_AT_MOST = 5  # IAM quota "versions per managed policy", fixed (AWS.md p
 
 
 def calls_between(observed: State, target: State) -> tuple[Call, ...]:
-    """Returns the calls that lead from `observed` to `target`; an empty tuple when nothing is left to do."""
+    """Returns the calls that lead from `observed` to `target`; an empty tuple when nothing is left to do.
+
+    Policies without a role in the plan are made or deleted, never given a new version.
+    """
+    if target.role_arn is None:
+        return (*_new_policies(observed, target), *_unmake_policies(observed, target))
     if target.role is None:
         return (*_unmake_role(observed.role), *_unmake_policies(observed, target))
     calls: list[Call] = []
@@ -110,17 +115,21 @@ def _inline(live: RoleState | None, target: RoleState) -> list[Call]:
     ]
 
 
+def _new_policies(observed: State, target: State) -> list[Call]:
+    missing = {arn: p for arn, p in target.policies.items() if p and observed.policies.get(arn) is None}
+    return [_create_policy(policy) for _, policy in sorted(missing.items())]
+
+
 def _policies(observed: State, target: State) -> list[Call]:
-    calls: list[Call] = []
-    for arn, wanted in sorted(target.policies.items()):
-        live = observed.policies.get(arn)
-        if wanted is None:
-            continue
-        if live is None:
-            calls.append(_create_policy(wanted))
-        elif not documents.equal(live.document, wanted.document):
-            calls += _new_version(live, wanted)
+    calls = _new_policies(observed, target)
+    for live, wanted in _changed_policies(observed, target):
+        calls += _new_version(live, wanted)
     return calls
+
+
+def _changed_policies(observed: State, target: State) -> list[tuple[PolicyState, PolicyState]]:
+    pairs = [(observed.policies.get(arn), wanted) for arn, wanted in sorted(target.policies.items())]
+    return [(a, b) for a, b in pairs if a and b and not documents.equal(a.document, b.document)]
 
 
 def _create_policy(policy: PolicyState) -> Call:
@@ -185,8 +194,11 @@ def _unmake_policies(observed: State, target: State) -> tuple[Call, ...]:
 def same(observed: State, target: State) -> bool:
     """Returns True when AWS reads as the target: nothing to call, and the RoleId, where known, is the same.
 
-    Tags that the target does not name, versions and users are not compared.
+    Tags that the target does not name, versions and users are not compared. A policy with another document is never
+    the same, also where no call of ours would change it.
     """
+    if target.role is None and _changed_policies(observed, target):
+        return False
     known_id = target.role.role_id if target.role else None
     if known_id is not None and (observed.role is None or observed.role.role_id != known_id):
         return False

@@ -12,7 +12,7 @@ from typing import Any
 
 from iamroles import canonical
 from iamroles.blueprints.desired import Desired, build_desired
-from iamroles.blueprints.facts import Facts, RemovalFacts, passed_roles
+from iamroles.blueprints.facts import DeployerFacts, Facts, RemovalFacts, passed_roles
 from iamroles.blueprints.state import State
 from iamroles.proposal import removal, weigh, wording
 from iamroles.proposal.calls import Call
@@ -57,8 +57,8 @@ def propose(*, facts: Facts, base: State, context: Context, envelope: Envelope) 
     """Returns the proposal for these facts over this base. Raises `DocumentError` for facts that were not checked."""
     desired = build_desired(facts)
     target = lay_over(base, desired)
-    if isinstance(facts, RemovalFacts) and base.role is not None and not envelope.managed_here:
-        target = replace(target, clashes=(removal.not_ours(facts),))
+    if not envelope.managed_here:
+        target = replace(target, clashes=_not_ours(facts, base) or target.clashes)
     plan = calls_between(base, target.state) if not target.clashes else ()
     adopts = base.role is not None and not envelope.managed_here and not desired.removal
     found = weigh.findings(facts, desired, base, target, context, envelope)
@@ -86,7 +86,7 @@ def propose(*, facts: Facts, base: State, context: Context, envelope: Envelope) 
         "requester": envelope.requester,
         "account": facts.account.number,
         "partition": facts.account.partition,
-        "resources": sorted({desired.role_arn, *desired.policies, *desired.removes}),
+        "resources": sorted(base.resources),
         "role_id": base.role.role_id if base.role else None,
         "adopts": adopts,
         "base": base.as_mapping(),
@@ -126,6 +126,14 @@ def propose(*, facts: Facts, base: State, context: Context, envelope: Envelope) 
     )
 
 
+def _not_ours(facts: Facts, base: State) -> tuple[str, ...]:
+    """A removal never touches what is there and not the team's; nor is a deployer policy of that name adopted."""
+    if isinstance(facts, DeployerFacts) and any(base.policies.values()):
+        return (removal.not_ours(facts),)
+    there = any(base.policies.values()) if base.role_arn is None else base.role is not None
+    return (removal.not_ours(facts),) if isinstance(facts, RemovalFacts) and there else ()
+
+
 def _sentences(facts: Facts, base: State, target: Target) -> tuple[str, ...]:
     if isinstance(facts, RemovalFacts):
         return removal.sentences(facts, base, target)
@@ -163,7 +171,7 @@ def read(text: str) -> Stored:
     )
 
 
-def resources(facts: Facts) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
-    """Returns what the worker must look at: the role's ARN, our policies' ARNs, the passed roles' ARNs."""
+def resources(facts: Facts) -> tuple[str | None, tuple[str, ...], tuple[str, ...]]:
+    """Returns what the worker must look at: the role's ARN if any, our policies' ARNs, the passed roles' ARNs."""
     desired = build_desired(facts)
     return desired.role_arn, tuple(sorted({*desired.policies, *desired.removes})), passed_roles(facts)

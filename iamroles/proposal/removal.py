@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from iamroles.blueprints import uses
-from iamroles.blueprints.facts import RemovalFacts
+from iamroles.blueprints.facts import DeployerFacts, RemovalFacts
 from iamroles.blueprints.grants import granted_roles
 from iamroles.blueprints.state import PolicyState, State
 from iamroles.iam import arns, catalogue, coverage, wording
@@ -27,8 +27,13 @@ _USUAL: Final = frozenset(
 )  # what this portal itself attaches; anything else on the role is somebody else's
 
 
-def not_ours(facts: RemovalFacts) -> str:
-    """Returns why a role that the inventory does not hold for the team cannot be removed here."""
+def not_ours(facts: DeployerFacts | RemovalFacts) -> str:
+    """Returns why what the inventory does not hold for the team cannot be removed, or taken over, here."""
+    if isinstance(facts, DeployerFacts):
+        return f"{facts.policy_name} exists in {facts.account.name} and was not made for your team. Enter another name."
+    if facts.role_arn is None:
+        names = listed([arn.rsplit("/", 1)[-1] for arn in facts.policies])
+        return f"{names} in {facts.account.name} is not the deployer policy that is managed for your team."
     return f"{facts.role_name} in {facts.account.name} is not the role that is managed for your team."
 
 
@@ -75,6 +80,9 @@ def findings(facts: RemovalFacts, base: State, target: Target, remaining: Sequen
             found.append(Finding("RM02", "medium", message, "Ask them first.", "going"))
     if base.role is not None and not facts.whole:
         found += _lost(base, remaining)
+    if base.role_arn is None and any(base.policies.values()) and not target.clashes:
+        message = "It is attached to nothing now: nobody loses rights that are in use."
+        found.append(Finding("RM04", "note", message, "Nothing to do.", "going"))
     return tuple(sorted(found, key=lambda f: (SEVERITIES.index(f.severity), f.id)))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from iamroles.blueprints import grants
 from iamroles.blueprints.desired import Desired
-from iamroles.blueprints.facts import Facts, PassingFacts, RemovalFacts, passed_roles
+from iamroles.blueprints.facts import DeployerFacts, Facts, PassingFacts, RemovalFacts, passed_roles, passed_services
 from iamroles.blueprints.state import State
 from iamroles.iam.documents import Document
 from iamroles.proposal import older_sessions, removal
@@ -32,6 +32,7 @@ def findings(
         target=target.state.role,
         attached=attached,
         passed=_passed(desired, facts, context),
+        expected=passed_services(facts) if isinstance(facts, DeployerFacts) else checks.ANY_TO_TASKS,
         clashes=target.clashes,
         replaced=target.replaced,
         around=_around(facts, desired, base, target.state, context, envelope),
@@ -96,12 +97,14 @@ def _attached(target: State, desired: Desired, base: State, context: Context) ->
 
 def _passed(desired: Desired, facts: Facts, context: Context) -> list[checks.Passed]:
     granted = {arn for policy in desired.policies.values() for arn in grants.granted_roles(policy.document) or ()}
-    task_roles = facts.task_roles if isinstance(facts, PassingFacts) else ()
+    granted |= set(passed_roles(facts)) if isinstance(facts, DeployerFacts) else set()
+    task_roles = facts.task_roles if isinstance(facts, PassingFacts | DeployerFacts) else ()
     found = []
-    for arn in passed_roles(facts):
+    for arn, service in passed_services(facts).items():
         seen = context.passed.get(arn)
         rights = context.rights_of(arn) if seen and seen.trust else None
-        found.append(checks.Passed(arn, seen.trust if seen else None, arn in granted, rights, arn in task_roles))
+        task = arn in task_roles
+        found.append(checks.Passed(arn, seen.trust if seen else None, arn in granted, rights, task, service))
     return found
 
 

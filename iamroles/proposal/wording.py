@@ -7,17 +7,19 @@ from collections.abc import Sequence
 from iamroles.blueprints import uses
 from iamroles.blueprints.facts import (
     INFRASTRUCTURE,
+    DeployerFacts,
     Facts,
     GrantFacts,
     InfrastructureFacts,
     RemovalFacts,
     RoleFacts,
+    passed_services,
     service_of,
 )
 from iamroles.blueprints.grants import granted_roles
 from iamroles.blueprints.state import PolicyState, RoleState, State
 from iamroles.iam import arns, catalogue, documents, wording
-from iamroles.iam.phrases import short_name
+from iamroles.iam.phrases import services, short_name
 from iamroles.proposal.lay_over import Target
 
 _LABELS = {
@@ -54,8 +56,12 @@ def short_title(facts: Facts) -> str:
     where = facts.account.name
     if isinstance(facts, GrantFacts):
         return f"PassRole grant for {facts.role_name} in {where}"
+    if isinstance(facts, DeployerFacts):
+        return f"{facts.scope.capitalize()} deployer policy {facts.policy_name} for {facts.role_name} in {where}"
     if isinstance(facts, RemovalFacts):
         names = [arn.rsplit("/", 1)[-1] for arn in facts.policies]
+        if facts.role_arn is None:
+            return f"Remove deployer policy {listed(names)} of {facts.role_name} in {where}"
         return f"Remove {'role ' if facts.whole else f'{listed(names)} of '}{facts.role_name} in {where}"
     if isinstance(facts, InfrastructureFacts):
         return f"Infrastructure role {facts.role_name} in {where}"
@@ -71,6 +77,8 @@ def title(facts: Facts, base: State, *, adopts: bool) -> str:
 
 def change_sentences(facts: Facts, base: State, target: Target) -> tuple[str, ...]:
     """Returns one sentence for each thing that will be different afterwards, then one for what is kept."""
+    if isinstance(facts, DeployerFacts):
+        return _deployer(facts, base, target)
     role = target.state.role
     if role is None:
         return target.clashes
@@ -92,6 +100,37 @@ def change_sentences(facts: Facts, base: State, target: Target) -> tuple[str, ..
         sentences += _small_changes(base.role, role)
     sentences += _kept(target, catalogue.service_words(service_of(facts)))
     return tuple(sentences) or ("Changes nothing: AWS reads as asked.",)
+
+
+def _deployer(facts: DeployerFacts, base: State, target: Target) -> tuple[str, ...]:
+    if target.clashes:
+        return target.clashes
+    said: list[str] = []
+    for arn, policy in sorted(target.state.policies.items()):
+        if policy is not None and base.policies.get(arn) is None:
+            where = f"{facts.account.name} ({facts.account.number})"
+            said.append(f"Creates the policy {policy.name} in {where}, for the role {facts.role_name} of {facts.team}.")
+            said += deployer_sentences(facts, policy)
+    return tuple(said) or ("Changes nothing: AWS reads as asked.",)
+
+
+def deployer_sentences(facts: DeployerFacts, policy: PolicyState) -> tuple[str, ...]:
+    """Returns what whoever holds the policy may do, and that attaching it is up to the team."""
+    groups = f"its deployment group {facts.deployment_group}" if facts.deployment_group else "its deployment groups"
+    what = f"deploy the application {facts.application} through {groups}"
+    if facts.scope == "unscoped":
+        what = "deploy, create and read every CodeDeploy application of the AWS account"
+    said = [f"Whoever holds it can {what}, and stop or continue any deployment of the AWS account."]
+    said.append(f"They can create and change the ECS service {facts.service} of the cluster {facts.cluster}.")
+    receivers: dict[str, list[str]] = {}
+    for arn, service in passed_services(facts).items():
+        receivers.setdefault(service, []).append(arns.role_name_of(arn))
+    said += [
+        f"They can hand {listed(names)} to {services([to])} and to no other service." for to, names in receivers.items()
+    ]
+    if len(receivers) > 1:
+        said.append("They can register task definitions, so they decide what runs with those task roles.")
+    return (*said, f"Nothing is attached: {facts.team} attaches {policy.name} to {facts.role_name} itself.")
 
 
 def _trust_change(live: RoleState, wanted: RoleState) -> list[str]:

@@ -6,8 +6,9 @@ Which module finds what: `passed`, `guardrail`, `change`, `sharing`; the documen
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from typing import Final
 
 from iamroles.blueprints import uses
 from iamroles.blueprints.facts import AccountFacts
@@ -24,23 +25,24 @@ from iamroles.rules.standard import standard_documents
 
 __all__ = ["Around", "Attached", "Passed", "check_proposal"]
 _HOLDS = "What the role holds"
+ANY_TO_TASKS: Final[Mapping[str, str]] = {"*": ECS_TASKS}
 
 
 def check_proposal(
     *,
     account: AccountFacts,
     service: str = trust.CODEDEPLOY,
-    passed_to: str = ECS_TASKS,
     live: RoleState | None,
     target: RoleState | None,
     attached: Sequence[Attached],
     passed: Sequence[Passed],
+    expected: Mapping[str, str] = ANY_TO_TASKS,
     clashes: Sequence[str] = (),
     replaced: Sequence[str] = (),
     around: Around | None = None,
 ) -> tuple[Finding, ...]:
-    """Returns the findings, worst first and in a fixed order. `passed_to` is the service that gets the passed roles;
-    without `around` nobody has looked at AWS yet.
+    """Returns the findings, worst first and in a fixed order. `expected` maps the ARNs that the documents may pass, or
+    `*`, to the service that gets them; without `around` nobody has looked at AWS yet.
     """
     around = around or Around(looked=False)
     standard = standard_documents(account, service, around.rules)
@@ -51,9 +53,9 @@ def check_proposal(
             found += change.check(account, live, target, attached, around)
     found += guardrail.check(account, target, attached, around)
     found += _counts(live, target)
-    found += _documents(attached, passed, account, standard, around, passed_to)
+    found += _documents(attached, passed, account, standard, around, expected)
     found += _scoped_findings(attached)
-    found += passed_roles.check(passed, account, around, passed_to)
+    found += passed_roles.check(passed, account, around)
     found += passed_roles.unasked(passed, attached, standard, around)
     found += _sharing(target, attached, passed, account, standard, around, frozenset(one.message for one in found))
     return tuple(sorted(set(found), key=lambda f: (SEVERITIES.index(f.severity), f.standard, f.place, f.id, f.message)))
@@ -77,13 +79,13 @@ def _documents(
     account: AccountFacts,
     standard: tuple[Document, ...],
     around: Around,
-    passed_to: str,
+    expected: Mapping[str, str],
 ) -> Iterator[Finding]:
     """What two policies give together is found from the side of those that AWS does not manage, or of the last."""
     own = [policy for policy in attached if ":iam::aws:policy/" not in policy.arn] or list(attached[-1:])
     for policy in attached:
         rest = tuple(other.document for other in attached if other is not policy) if policy in own else ()
-        named = tuple(passed) if policy is own[0] and passed_to == ECS_TASKS else ()
+        named = [role for role in passed if policy is own[0] and role.service == ECS_TASKS]
         yield from _linted(
             policy.document,
             account.number,
@@ -93,7 +95,7 @@ def _documents(
             needs=around.needs,
             execution_roles=tuple(role.arn for role in named if not role.task),
             task_roles=tuple(role.arn for role in named if role.task),
-            passed_to=passed_to,
+            grants=tuple(sorted(expected.items())),
         )
 
 
@@ -133,7 +135,7 @@ def _lint(
     execution_roles: tuple[str, ...],
     task_roles: tuple[str, ...],
     principals: tuple[str, ...],
-    passed_to: str,
+    grants: tuple[tuple[str, str], ...],
 ) -> tuple[lint.Finding, ...]:
     """Looks at a document once: the same few documents come with nearly every request.
 
@@ -147,7 +149,7 @@ def _lint(
         execution_roles=execution_roles,
         task_roles=task_roles,
         expected_trust=principals,
-        expected_grants={} if document.kind == "trust" else {"*": passed_to},
+        expected_grants=dict(grants),
     )
     return lint.lint(document, document.kind, number, facts)
 
@@ -163,7 +165,7 @@ def _linted(
     execution_roles: tuple[str, ...] = (),
     task_roles: tuple[str, ...] = (),
     principals: tuple[str, ...] = (),
-    passed_to: str = ECS_TASKS,
+    grants: tuple[tuple[str, str], ...] = (),
 ) -> list[Finding]:
     """Returns what `iam.lint` finds in a document, with the statement in the place."""
     found = _lint(
@@ -176,7 +178,7 @@ def _linted(
         execution_roles,
         task_roles,
         principals,
-        passed_to,
+        grants,
     )
     return [
         Finding(

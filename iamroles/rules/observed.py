@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from iamroles.iam.documents import Document
+from iamroles.iam.trust import ECS_TASKS
 from iamroles.rules.account_rules import AccountRules
 
 
@@ -39,7 +40,7 @@ class Rights:
 
 @dataclass(frozen=True)
 class Passed:
-    """One role that is to be passed; `task` marks a task role, with which the team's own code runs.
+    """One role that is to be passed to `service`; `task` marks a task role, with which the team's own code runs.
 
     `trust` and `rights` are as observed; `trust` is None when AWS has no such role, `rights` when nobody looked.
     """
@@ -49,6 +50,7 @@ class Passed:
     granted: bool
     rights: Rights | None = None
     task: bool = False
+    service: str = ECS_TASKS
 
 
 @dataclass(frozen=True)

@@ -22,13 +22,13 @@ def place_of(arn: str) -> str:
     return f"passed:{role_name_of(arn)}"
 
 
-def check(passed: Iterable[Passed], account: AccountFacts, around: Around, service: str) -> Iterator[Finding]:
-    """Yields the findings of the roles that the facts name; `service` is who gets them."""
+def check(passed: Iterable[Passed], account: AccountFacts, around: Around) -> Iterator[Finding]:
+    """Yields the findings of the roles that the facts name."""
     for role in passed:
         if role.trust is None:
             yield _absent(role, account)
             continue
-        yield from _trusting(role.arn, role.trust, account, service)
+        yield from _trusting(role.arn, role.trust, account, role.service)
         privilege = _listed(role.arn)
         if privilege is None and role.rights is not None:
             privilege = privileges.privilege_of(role.rights, account, around.rules)

@@ -14,7 +14,7 @@ from iamroles.rules import states
 from iamroles.transitions import WrongState, subject_of
 from iamroles.workflow.verbs import Refused, lock, require, verb
 
-KINDS = ("role", "grant", "infrastructure", "removal")
+KINDS = ("role", "grant", "infrastructure", "deployer", "removal")
 _EDITABLE = (states.DRAFT, states.IN_REVIEW, states.CHANGES_REQUESTED)
 
 

@@ -235,7 +235,7 @@ def held_leases(request: Request) -> list[Any]:
     if proposal is None:
         return []
     stored = read_proposal(proposal.canonical)
-    named = [arn.lower() for arn in (stored.base.role_arn, *stored.target.policies)]
+    named = [arn.lower() for arn in stored.target.resources]
     rows = Lease.objects.select_for_update().filter(account=request.account, resource__in=named).exclude(owner="")
     return list(rows.annotate(database_now=Now()).order_by("resource"))
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from django.db.models import F, QuerySet
+
 from iamroles import canonical, doorbell, eligibility, permissions
 from iamroles.audit import Actor
 from iamroles.blueprints import answers, build_desired, role_answers
 from iamroles.blueprints import facts as facts_module
-from iamroles.blueprints.facts import Facts, RemovalFacts
-from iamroles.models import AwsAccount, ManagedRole, Request, Revision, Team, User
+from iamroles.blueprints.facts import DEPLOYER, GRANT, INFRASTRUCTURE, ROLE, DeployerFacts, Facts, RemovalFacts
+from iamroles.models import AwsAccount, ManagedPolicy, ManagedRole, Request, Revision, Team, User
 from iamroles.proposal import wording
 from iamroles.rules import states
 from iamroles.transitions import move_request, void_decisions
@@ -19,6 +21,11 @@ from iamroles.workflow.verbs import Invalid, NotAllowed, lock, require, verb
 
 def _require_managed(facts: RemovalFacts, team: Team | None, account: AwsAccount) -> None:
     """Only what the inventory holds for the team can be removed. Raises Invalid."""
+    if facts.role_arn is None:
+        held = ManagedPolicy.objects.filter(account=account, team=team, holder=facts.role_name, arn__in=facts.policies)
+        if len(facts.policies) != 1 or not held.exists():
+            raise Invalid("Not every named policy is a deployer policy of your team.", "role_name")
+        return
     rows = ManagedRole.objects.filter(account=account, team=team, arn=facts.role_arn)
     row = rows.filter(name_folded=facts.role_name.lower()).first()
     if row is None:
@@ -28,12 +35,28 @@ def _require_managed(facts: RemovalFacts, team: Team | None, account: AwsAccount
         raise Invalid(f"Not every named policy is one that was made for {facts.role_name}.", "policy_name")
 
 
+def _open(account: AwsAccount) -> QuerySet[Request]:
+    return Request.objects.filter(account=account).exclude(state__in=(states.DRAFT, states.CLOSED))
+
+
+def _require_new_name(facts: DeployerFacts, account: AwsAccount, request: Request) -> None:
+    """A deployer policy is never changed, so no other one may have its name, ignoring case. Raises Invalid."""
+    name = facts.policy_name
+    if ManagedPolicy.objects.filter(account=account, name_folded=name.lower()).exists():
+        raise Invalid(f"{name} exists and a deployer policy is never changed. Enter another name.", "policy_name")
+    others = _open(account).filter(kind=DEPLOYER).exclude(pk=request.pk)
+    for text, pk in Revision.objects.filter(request__in=others, number=F("request__revision_number")).values_list(
+        "facts", "request"
+    ):
+        asked = facts_module.read(text)
+        if isinstance(asked, DeployerFacts) and asked.policy_name.lower() == name.lower():
+            raise Invalid(f"REQ-{pk:06d} asks for {asked.policy_name} already. Enter another name.", "policy_name")
+
+
 def _require_one_spelling(facts: Facts, account: AwsAccount) -> None:
     """IAM's role names are unique ignoring case. Raises Invalid for another spelling of a known role."""
     known = ManagedRole.objects.filter(account=account, name_folded=facts.role_name.lower())
-    asked = Request.objects.filter(account=account, role_name__iexact=facts.role_name).exclude(
-        state__in=(states.DRAFT, states.CLOSED)
-    )
+    asked = _open(account).filter(role_name__iexact=facts.role_name, kind__in=(ROLE, GRANT, INFRASTRUCTURE))
     spelt = {row.arn.rsplit("/", 1)[-1] for row in known} | set(asked.values_list("role_name", flat=True))
     others = sorted(spelt - {facts.role_name})
     if others:
@@ -67,7 +90,10 @@ def submit(*, request_id: int, user: User, facts: Facts, reason: str, actor: Act
         raise NotAllowed("The AWS account's record changed while you typed. Open the form again.", "account_changed")
     if isinstance(facts, RemovalFacts):
         _require_managed(facts, team, account)
-    _require_one_spelling(facts, account)
+    if isinstance(facts, DeployerFacts):
+        _require_new_name(facts, account, request)
+    elif facts.role_arn is not None:
+        _require_one_spelling(facts, account)
     problems = (*answers.check(facts), *answers.checked_reason(reason), *role_answers.checked_why_full(facts))
     if problems:
         raise Invalid(problems[0].message, problems[0].field, problems[0].id)

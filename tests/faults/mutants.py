@@ -66,7 +66,7 @@ MUTANTS = [
     Mutant(
         "adopt what exists already",
         "iamroles/engine/explain.py",
-        "else made.get(observed.role_arn)",
+        "else made.get(observed.role.arn)",
         "else observed.role.role_id",
         f"{ENGINE}test_apply.py::TestForeignChanges::test_a_role_made_by_others_meanwhile",
     ),
@@ -129,6 +129,20 @@ MUTANTS = [
         "if observed.role.role_id != expected:",
         "if False:",
         f"{ENGINE}test_apply.py::TestForeignChanges::test_a_role_deleted_and_made_anew",
+    ),
+    Mutant(
+        "PolicyId not compared",
+        "iamroles/engine/explain.py",
+        "if known and policy.policy_id != known:",
+        "if False:",
+        f"{ENGINE}test_deployer.py::TestRemoving::test_of_one_made_anew_by_others_is_a_conflict",
+    ),
+    Mutant(
+        "a policy alone gets a version",
+        "iamroles/proposal/plan.py",
+        "return (*_new_policies(observed, target), *_unmake_policies(observed, target))",
+        "return (*_policies(observed, target), *_unmake_policies(observed, target))",
+        "tests/unit/proposal/test_deployer.py::TestNeverChanged::test_no_document_leads_to_a_version",
     ),
     Mutant(
         "unknown written as ok",

@@ -10,7 +10,16 @@ from typing import Any
 import pytest
 
 from iamroles import canonical
-from iamroles.blueprints import AccountFacts, Facts, GrantFacts, InfrastructureFacts, RoleFacts, build_desired, check
+from iamroles.blueprints import (
+    AccountFacts,
+    DeployerFacts,
+    Facts,
+    GrantFacts,
+    InfrastructureFacts,
+    RoleFacts,
+    build_desired,
+    check,
+)
 from iamroles.blueprints.facts import read, write
 from iamroles.iam import documents
 
@@ -40,6 +49,18 @@ SCOPED: dict[str, Any] = {
     "services": (f"arn:aws:ecs:{HERE}:service/shop/orders-api", f"arn:aws:ecs:{HERE}:service/shop/orders-web"),
     "listeners": LISTENERS,
     "uses_policy_name": "ecsCodeDeployRole-Deployments",
+}
+DEPLOYING: dict[str, Any] = {
+    "account": replace(ACCOUNT, policy_path="/codedeploy/"),
+    "team": "orders",
+    "holder": "arn:aws:iam::111122223333:role/orders-pipeline",
+    "application": "checkout",
+    "deployment_group": "checkout-blue-green",
+    "cluster": "orders",
+    "service": "checkout",
+    "codedeploy_role": "arn:aws:iam::111122223333:role/ecsCodeDeployRole",
+    "policy_name": "checkout-Deployer",
+    "policy_description": "For orders-pipeline of orders: deploys checkout. Made by Roledesk, never changed.",
 }
 CASES: dict[str, Facts] = {
     "limited": RoleFacts(account=ACCOUNT, team="orders", **PASSING),
@@ -76,6 +97,10 @@ CASES: dict[str, Facts] = {
         },
     ),
     "grant": GrantFacts(account=ACCOUNT, team="orders", **PASSING),
+    "deployer_scoped": DeployerFacts(
+        **DEPLOYING, execution_roles=(EXECUTION,), task_roles=(TASK,), region="eu-central-1"
+    ),
+    "deployer_unscoped": DeployerFacts(**DEPLOYING, scope="unscoped"),
     "infrastructure": InfrastructureFacts(account=ACCOUNT, team="orders", tags={"team": "orders"}),
 }
 

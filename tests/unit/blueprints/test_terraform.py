@@ -16,9 +16,10 @@ from typing import Any
 
 import pytest
 
-from iamroles.blueprints import AccountFacts, RoleFacts, State, build_desired, terraform
+from iamroles.blueprints import AccountFacts, Facts, RoleFacts, State, build_desired, terraform
 from iamroles.iam import documents
 from iamroles.proposal.lay_over import lay_over
+from tests.unit.blueprints.test_golden_documents import CASES as DOCUMENTS
 
 GOLDEN = Path(__file__).parent / "golden"
 ACCOUNT = AccountFacts("111122223333", "orders-staging")
@@ -33,6 +34,7 @@ FACTS = RoleFacts(
     tags={"cost-center": "4711", "team": "orders"},
 )
 
+DEPLOYER = DOCUMENTS["deployer_scoped"]
 
 HERE = "eu-central-1:111122223333"
 SCOPED = replace(
@@ -49,7 +51,7 @@ SCOPED = replace(
 )
 
 
-def target_of(facts: RoleFacts) -> State:
+def target_of(facts: Facts) -> State:
     desired = build_desired(facts)
     return lay_over(State(desired.role_arn, None, dict.fromkeys(desired.policies)), desired).state
 
@@ -93,16 +95,29 @@ CASES = {
     "role_limited_uses": (target_of(replace(SCOPED, managed_policy="limited")), None),
     "role_awkward": (awkward(), awkward()),
 }
+ALONE = target_of(DEPLOYER)
+POLICY_CASES = {"deployer_new": (ALONE, None), "deployer_existing": (ALONE, ALONE)}
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", [*CASES, *POLICY_CASES])
 def test_reads_as_the_golden_file(name: str) -> None:
-    target, existing = CASES[name]
+    target, existing = {**CASES, **POLICY_CASES}[name]
     assert terraform.render(target, existing) == (GOLDEN / f"{name}.tf").read_text()
 
 
-def test_without_a_role_there_is_no_text() -> None:
-    assert terraform.render(State("arn:aws:iam::111122223333:role/gone", None, {})) == ""
+def test_what_is_gone_has_no_text() -> None:
+    assert terraform.render(State("arn:aws:iam::111122223333:role/gone", None, ALONE.policies)) == ""
+    assert terraform.render(State(None, None, dict.fromkeys(ALONE.policies))) == ""
+
+
+def test_a_deployer_policy_reads_back_alone() -> None:
+    ((_, wanted),) = ALONE.policies.items()
+    assert wanted is not None
+    resources = read_resources(terraform.render(ALONE, ALONE))
+    assert list(resources) == ["aws_iam_policy"]
+    (made,) = resources["aws_iam_policy"].values()
+    found = (made["name"], made["path"], made["description"], documents.parse(made["policy"]))
+    assert found == (wanted.name, wanted.path, wanted.description, wanted.document)
 
 
 @pytest.mark.parametrize(
@@ -164,7 +179,7 @@ def test_reads_back_as_the_target(name: str) -> None:
 
 
 @pytest.mark.skipif(not shutil.which("terraform"), reason="terraform is not installed")
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", [*CASES, *POLICY_CASES])
 def test_terraform_itself_would_not_format_it_otherwise(name: str) -> None:
     text = (GOLDEN / f"{name}.tf").read_text()
     done = subprocess.run(["terraform", "fmt", "-"], input=text, capture_output=True, text=True, check=True, timeout=60)
@@ -172,7 +187,7 @@ def test_terraform_itself_would_not_format_it_otherwise(name: str) -> None:
 
 
 @pytest.mark.skipif("ROLEDESK_TERRAFORM_PLUGINS" not in os.environ, reason="no folder with the AWS provider is named")
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", [*CASES, *POLICY_CASES])
 def test_terraform_calls_it_valid(name: str, tmp_path: Path) -> None:
     (tmp_path / "main.tf").write_text((GOLDEN / f"{name}.tf").read_text())
     plugins = os.environ["ROLEDESK_TERRAFORM_PLUGINS"]

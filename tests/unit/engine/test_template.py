@@ -20,12 +20,13 @@ RECORD = Record(
     external_id="0" * 32,
     portal_role="portal/RoledeskWorker",
     role_path="/codedeploy/",
-    policy_path="/codedeploy/role/",
+    policy_path="/codedeploy/",
     boundary=BOUNDARY,
     adopted=(f"arn:aws:iam::{N}:role/old",),
 )
 ROLE = f"arn:aws:iam::{N}:role/codedeploy/ecsCodeDeployRole"
-POLICY = f"arn:aws:iam::{N}:policy/codedeploy/role/pass"
+POLICY = f"arn:aws:iam::{N}:policy/codedeploy/pass"
+DEPLOYER = f"arn:aws:iam::{N}:policy/codedeploy/deployer/checkout-Deployer"
 LIMITED = "arn:aws:iam::aws:policy/AWSCodeDeployRoleForECSLimited"
 ADMIN = "arn:aws:iam::aws:policy/AdministratorAccess"
 B = {"iam:PermissionsBoundary": BOUNDARY}
@@ -58,6 +59,9 @@ def allowed(action: str, resource: str, context: dict[str, str] | None = None, r
         ("iam:DeletePolicyVersion", POLICY, {}),
         ("iam:TagRole", ROLE, {"aws:TagKeys": "portal:nonce"}),
         ("iam:DetachRolePolicy", f"arn:aws:iam::{N}:role/old", {}),
+        ("iam:CreatePolicy", DEPLOYER, {}),
+        ("iam:TagPolicy", DEPLOYER, {"aws:TagKeys": "portal:nonce"}),
+        ("iam:DeletePolicy", DEPLOYER, {}),
     ],
 )
 def test_every_needed_call_is_allowed(action: str, resource: str, context: dict[str, str]) -> None:
@@ -78,7 +82,13 @@ def test_every_needed_call_is_allowed(action: str, resource: str, context: dict[
         ("iam:PutRolePermissionsBoundary", ROLE, {"iam:PermissionsBoundary": ADMIN}),
         ("iam:CreatePolicyVersion", BOUNDARY, {}),
         ("iam:CreatePolicyVersion", f"arn:aws:iam::{N}:policy/other", {}),
-        ("iam:CreatePolicyVersion", f"arn:aws:iam::{N}:policy/codedeploy/deployer/x", {}),
+        ("iam:CreatePolicyVersion", DEPLOYER, {}),
+        ("iam:SetDefaultPolicyVersion", DEPLOYER, {}),
+        ("iam:DeletePolicyVersion", DEPLOYER, {}),
+        ("iam:AttachRolePolicy", ROLE, {**B, "iam:PolicyARN": DEPLOYER}),
+        ("iam:AttachUserPolicy", f"arn:aws:iam::{N}:user/x", {"iam:PolicyARN": DEPLOYER}),
+        ("iam:AttachGroupPolicy", f"arn:aws:iam::{N}:group/x", {"iam:PolicyARN": DEPLOYER}),
+        ("iam:PutRolePermissionsBoundary", ROLE, {"iam:PermissionsBoundary": DEPLOYER}),
         ("iam:UpdateAssumeRolePolicy", f"arn:aws:iam::{N}:role/portal/RoledeskWorker", B),
         ("iam:PutRolePolicy", f"arn:aws:iam::{N}:role/portal/RoledeskWorker", B),
         ("iam:DeleteRole", f"arn:aws:iam::{N}:role/portal/RoledeskWorker", B),
@@ -105,6 +115,12 @@ def test_without_a_path_only_the_listed_roles_and_their_policies() -> None:
     assert allowed("iam:CreatePolicy", f"arn:aws:iam::{N}:policy/ecsCodeDeployRole-PassRole", record=plain)
     assert not allowed("iam:CreateRole", f"arn:aws:iam::{N}:role/other", record=plain)
     assert not allowed("iam:CreatePolicy", f"arn:aws:iam::{N}:policy/other", record=plain)
+    deployer = f"arn:aws:iam::{N}:policy/deployer/checkout-Deployer"
+    assert allowed("iam:CreatePolicy", deployer, record=plain)
+    assert not allowed("iam:CreatePolicyVersion", deployer, record=plain)
+    assert not allowed(
+        "iam:AttachRolePolicy", f"arn:aws:iam::{N}:role/ecsCodeDeployRole", {"iam:PolicyARN": deployer}, plain
+    )
 
 
 def test_trusts_the_exact_hub_with_the_accounts_external_id() -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from iamroles.blueprints import AccountFacts, RoleFacts, build_desired
 from iamroles.blueprints.desired import managed_policy
+from iamroles.blueprints.facts import passed_services
 from iamroles.iam import documents
 from iamroles.iam.documents import Document
 from iamroles.iam.evaluate import Request, evaluate
@@ -196,7 +197,11 @@ def test_the_grid_allows_what_is_needed_and_nothing_can_be_left_out() -> None:
     assert count == (2600 if LONG else 200)
 
 
-IMPLIED = {"full": {"PR02", "RS01", "RS02", "RS03", "RS04", "RS05"}, "plain": {"TR03"}}
+IMPLIED = {
+    "full": {"PR02", "RS01", "RS02", "RS03", "RS04", "RS05"},
+    "plain": {"TR03"},
+    "unscoped": {"PE02", "PE06"},
+}
 TRUSTS: dict[str, dict[str, Any]] = {
     "hardened": {},
     "plain": {"hardened": False},
@@ -207,11 +212,17 @@ TRUSTS: dict[str, dict[str, Any]] = {
 
 def unfolded(facts: Any) -> set[str]:
     desired = build_desired(facts)
-    managed = None if facts.kind == "grant" else managed_policy(facts)
+    managed = None if facts.kind in ("grant", "deployer") else managed_policy(facts)
     attached = [checks.Attached(managed.arn, "permissions", managed.document)] if managed else []
     attached += [checks.Attached(p.arn, f"permissions:{p.name}", p.document) for p in desired.policies.values()]
     found = checks.check_proposal(
-        account=facts.account, service=desired.service, live=None, target=desired.role, attached=attached, passed=()
+        account=facts.account,
+        service=desired.service,
+        live=None,
+        target=desired.role,
+        attached=attached,
+        passed=(),
+        expected=passed_services(facts) if facts.kind == "deployer" else checks.ANY_TO_TASKS,
     )
     return {finding.id for finding in found if not finding.standard and finding.severity != "note"}
 
@@ -221,6 +232,7 @@ def test_every_blueprint_has_no_finding_but_what_its_choice_implies(name: str) -
     facts = CASES[name]
     implied = IMPLIED["full"] if getattr(facts, "managed_policy", "") == "full" else set()
     implied = implied | (set() if getattr(facts, "hardened", True) else IMPLIED["plain"])
+    implied = implied | (IMPLIED["unscoped"] if getattr(facts, "scope", "") == "unscoped" else set())
     assert unfolded(facts) <= implied
 
 

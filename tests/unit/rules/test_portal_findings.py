@@ -273,8 +273,12 @@ class TestSharing:
         return ids(
             target=None,
             attached=own,
-            passed=[Passed(ROLE, trust.codedeploy_trust(A), False, Rights((("p", rights),)))],
-            passed_to="codedeploy.amazonaws.com",
+            passed=[
+                Passed(
+                    ROLE, trust.codedeploy_trust(A), False, Rights((("p", rights),)), service="codedeploy.amazonaws.com"
+                )
+            ],
+            expected={ROLE: "codedeploy.amazonaws.com"},
             around=Around(team="orders", **around),
         )
 
