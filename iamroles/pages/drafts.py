@@ -5,16 +5,17 @@ Nothing here looks at AWS; what only AWS knows is said to be unknown, never gues
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
 from django.db.models import Prefetch
 
 from iamroles import canonical
-from iamroles.blueprints.facts import DEFAULT_ROLE_NAME, REMOVAL, AccountFacts
-from iamroles.models import AwsAccount, ManagedRole, Request, Team, User
+from iamroles.blueprints.facts import DEFAULT_ROLE_NAME, DEPLOYER, REMOVAL, AccountFacts
+from iamroles.models import AwsAccount, ManagedPolicy, ManagedRole, Request, Team, User
 from iamroles.rules import states
 
 Tone = Literal["ok", "warn", "bad", "info", "neutral"]
@@ -35,7 +36,10 @@ class AccountChoice:
 
 @dataclass(frozen=True)
 class Removable:
-    """A role that is managed for a team, with the policies (ARNs) that this portal made for it."""
+    """A role that is managed for a team, with the policies (ARNs) that this portal made for it.
+
+    A deployer policy has a `holder`, the name of the role that it was made for, and itself as its only policy.
+    """
 
     team: str
     account: str
@@ -43,19 +47,37 @@ class Removable:
     name: str
     arn: str
     policies: tuple[str, ...]
+    holder: str = ""
+
+    @property
+    def is_policy(self) -> bool:
+        """True for a deployer policy."""
+        return bool(self.holder)
+
+    @property
+    def key(self) -> str:
+        """What the form posts: no role name has a slash, so a policy of the same name is told apart."""
+        return deployer_key(self.name) if self.is_policy else self.name
+
+
+def deployer_key(policy_name: str) -> str:
+    """Returns how the removal form names a deployer policy."""
+    return f"deployer/{policy_name}"
 
 
 @dataclass(frozen=True)
 class Choices:
     """The person's teams and their AWS accounts. `allowed` maps a team's slug to account numbers.
 
-    `removable` is filled for the removal form alone.
+    `removable` is filled for the removal form alone; `policy_names` for the deployer form: account numbers to the names
+    of all deployer policies there, in lower case.
     """
 
     teams: tuple[Team, ...]
     accounts: tuple[AccountChoice, ...]
     allowed: Mapping[str, frozenset[str]]
     removable: tuple[Removable, ...] = ()
+    policy_names: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def team(self, slug: str) -> Team | None:
         """Returns the team of this slug if the person belongs to it."""
@@ -67,7 +89,7 @@ class Choices:
 
 
 def choices_for(user: User, kind: str = "") -> Choices:
-    """Returns what the person may choose from, in two queries; for a removal in one more."""
+    """Returns what the person may choose from, in two queries; a removal needs two more, a deployer policy one."""
     accounts = Prefetch("accounts", AwsAccount.objects.select_related("owner"))
     teams = tuple(Team.objects.filter(members=user).prefetch_related(accounts))
     rows = {row.number: row for team in teams for row in team.accounts.all()}
@@ -77,7 +99,16 @@ def choices_for(user: User, kind: str = "") -> Choices:
         accounts=tuple(AccountChoice(row, row.facts()) for row in ordered),
         allowed={team.slug: frozenset(row.number for row in team.accounts.all()) for team in teams},
         removable=_removable(teams) if kind == REMOVAL else (),
+        policy_names=_policy_names(rows) if kind == DEPLOYER else {},
     )
+
+
+def _policy_names(accounts: Mapping[str, AwsAccount]) -> dict[str, frozenset[str]]:
+    found: dict[str, set[str]] = {}
+    known = ManagedPolicy.objects.filter(account__in=accounts.values())
+    for number, name in known.values_list("account__number", "name_folded"):
+        found.setdefault(number, set()).add(name)
+    return {number: frozenset(names) for number, names in found.items()}
 
 
 def _removable(teams: tuple[Team, ...]) -> tuple[Removable, ...]:
@@ -88,17 +119,22 @@ def _removable(teams: tuple[Team, ...]) -> tuple[Removable, ...]:
         own = tuple(arn for arn, policy in sorted(stored["policies"].items()) if policy)
         name = row.arn.rsplit("/", 1)[-1]
         found.append(Removable(row.team.slug, row.account.number, row.account.name, name, row.arn, own))
+    policies = ManagedPolicy.objects.filter(team__in=teams).select_related("account", "team")
+    for policy in policies.order_by("account__name", "name_folded"):
+        name, where = policy.arn.rsplit("/", 1)[-1], policy.account
+        one = Removable(policy.team.slug, where.number, where.name, name, policy.arn, (policy.arn,), policy.holder)
+        found.append(one)
     return tuple(found)
 
 
 @dataclass(frozen=True)
 class NameAnswer:
-    """What the inventory says about a role name. `suggestion` is another name when this one is somebody else's."""
+    """What the inventory says about a name. `suggestion` is another name when this one is somebody else's."""
 
     tone: Tone
     sentence: str
     suggestion: str = ""
-    managed: ManagedRole | None = None
+    managed: ManagedRole | ManagedPolicy | None = None
 
 
 def name_answer(account: AwsAccount, team: Team, role_name: str, usual: str = DEFAULT_ROLE_NAME) -> NameAnswer:
@@ -122,6 +158,32 @@ def name_answer(account: AwsAccount, team: Team, role_name: str, usual: str = DE
         suggestion,
         known,
     )
+
+
+def policy_answer(account: AwsAccount, policy_name: str) -> NameAnswer:
+    """Returns what is known about the name of a new deployer policy, and about the one that it follows."""
+    base = re.sub(r"-r[0-9]+$", "", policy_name).lower()
+    names = ManagedPolicy.objects.filter(account=account, name_folded__startswith=base).order_by("-pk")
+    earlier = next((row for row in names if re.sub(r"-r[0-9]+$", "", row.name_folded) == base), None)
+    if earlier is None:
+        return NameAnswer(
+            "neutral", f"The policy will be {policy_name}. A worker looks at AWS after you send the request."
+        )
+    known = earlier.arn.rsplit("/", 1)[-1]
+    return NameAnswer(
+        "info",
+        f"{known} exists for {earlier.holder} and is never changed: the new policy will be {policy_name}. "
+        f"Attach it in the place of {known}, then ask for the removal of {known}.",
+    )
+
+
+def removal_answer(account: AwsAccount, team: Team, arn: str) -> NameAnswer | None:
+    """Returns what is known about a deployer policy that is to go; None for one that is not the team's."""
+    row = ManagedPolicy.objects.filter(account=account, team=team, arn=arn).first()
+    if row is None:
+        return None
+    seen = f"verified {row.verified_at:%d %b %Y, %H:%M} UTC"
+    return NameAnswer("info", f"Made for {row.holder} ({seen}). It can go once it is attached to nothing.", managed=row)
 
 
 def free_role_name(account: AwsAccount, team: Team, usual: str = DEFAULT_ROLE_NAME) -> str:

@@ -13,12 +13,16 @@ from typing import Final
 from django.utils.crypto import salted_hmac
 
 from iamroles import eligibility, permissions
-from iamroles.blueprints import terraform
+from iamroles.blueprints import DeployerFacts, terraform
+from iamroles.blueprints import facts as facts_module
+from iamroles.blueprints.facts import DEPLOYER
 from iamroles.models import Decision, Proposal, Request, Revision, Run, Step, User
 from iamroles.pages import acts, status
 from iamroles.pages import runs as run_pages
 from iamroles.pages import sections as section_pages
+from iamroles.pages.attaching import Attaching, attaching_of
 from iamroles.pages.calls import CallWords, words_of
+from iamroles.pages.drafts import deployer_key
 from iamroles.pages.facts import Fact, facts_of
 from iamroles.pages.progress import Progress, Staff, decisions_by_revision, progress_of, staff_of, standing_of
 from iamroles.pages.runs import RunPage
@@ -35,6 +39,7 @@ KIND_WORDS: Final = {
     "role": "CodeDeploy service role",
     "grant": "PassRole grant",
     "infrastructure": "ECS infrastructure role",
+    "deployer": "Deployer policy",
     "removal": "Removal",
 }
 
@@ -64,6 +69,8 @@ class RequestPage:
     acts: tuple[tuple[str, str], ...]
     own_note: str
     terraform: str
+    attaching: Attaching | None
+    removable: str
     live: bool
     marker: str
 
@@ -122,9 +129,17 @@ def request_page(request: Request, user: User) -> RequestPage:
         acts=acts.offered(request, current_run, user),
         own_note=_own_note(request, user, actions),
         terraform=_terraform(request, stored) if stored else "",
+        attaching=attaching_of(request, revision),
+        removable=_removable(request, revision),
         live=is_live(request, current_run),
         marker=markers(user, request, latest, steps),
     )
+
+
+def _removable(request: Request, revision: Revision | None) -> str:
+    """Returns how the removal form names what the request made."""
+    facts = facts_module.read(revision.facts) if revision else None
+    return deployer_key(facts.policy_name) if isinstance(facts, DeployerFacts) else request.role_name
 
 
 def _terraform(request: Request, stored: Stored) -> str:
@@ -269,7 +284,7 @@ def _own_actions(request: Request, run: Run | None, *, begun: bool) -> set[str]:
     if request.outcome in _COPIED:
         return {"copy"}
     if request.outcome in ("applied", "already_right") and request.kind != "removal":
-        return {"ask_removal"}
+        return {"ask_removal", "ask_change"} if request.kind == DEPLOYER else {"ask_removal"}
     return {
         states.DRAFT: {"continue", "discard"},
         states.SUBMITTED: {"withdraw"},

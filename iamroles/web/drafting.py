@@ -17,7 +17,16 @@ from django.shortcuts import get_object_or_404
 from django.urls import reverse
 
 from iamroles import permissions
-from iamroles.blueprints.facts import GRANT, INFRASTRUCTURE, REMOVAL, ROLE, GrantFacts
+from iamroles.blueprints.facts import (
+    DEPLOYER,
+    GRANT,
+    INFRASTRUCTURE,
+    REMOVAL,
+    ROLE,
+    DeployerFacts,
+    GrantFacts,
+    RemovalFacts,
+)
 from iamroles.iam.arns import ArnError
 from iamroles.iam.documents import DocumentError
 from iamroles.models import Request, User
@@ -34,6 +43,7 @@ _URLS = {
     ROLE: "role_request_new",
     GRANT: "grant_request_new",
     INFRASTRUCTURE: "infrastructure_request_new",
+    DEPLOYER: "deployer_request_new",
     REMOVAL: "removal_request_new",
 }
 
@@ -117,7 +127,7 @@ def starting_answers(request: HttpRequest, user: User, choices: pages.Choices, k
     if copied_id is not None:
         copied = permissions.visible_requests(user).filter(pk=copied_id, kind=kind).first()
         if copied is not None:
-            return {name: text for name, text in copied.answers.items() if name not in ("reason", "why_full", "tab")}
+            return {name: text for name, text in copied.answers.items() if name not in FORMS[kind].uncopied}
     last_team, last_account = pages.last_used(user)
     team = choices.team(request.GET.get("team", "")) or choices.team(last_team)
     team = team or (choices.teams[0] if choices.teams else None)
@@ -133,12 +143,18 @@ def starting_answers(request: HttpRequest, user: User, choices: pages.Choices, k
 
 
 def name_answer_of(form: RequestForm) -> pages.NameAnswer | None:
-    """Returns what the inventory knows of the form's role name, once team and AWS account are right."""
+    """Returns what the inventory knows of the name that the form is about, once team and AWS account are right."""
     cleaned = form.cleaned_data
     account = form.choices.account(str(cleaned.get("account", "")))
     team = form.choices.team(str(cleaned.get("team", "")))
     if account is None or team is None or not cleaned.get("role_name"):
         return None
+    if form.kind == DEPLOYER:
+        return (
+            pages.policy_answer(account.row, form.facts.policy_name) if isinstance(form.facts, DeployerFacts) else None
+        )
+    if isinstance(form.facts, RemovalFacts) and form.facts.role_arn is None:
+        return pages.removal_answer(account.row, team, form.facts.policies[0])
     return pages.name_answer(account.row, team, str(cleaned["role_name"]), form.default_role_name)
 
 

@@ -34,6 +34,7 @@ urlpatterns = [
     path("requests/new/role/", drafts.role_request_new, name="role_request_new"),
     path("requests/new/passrole/", drafts.grant_request_new, name="grant_request_new"),
     path("requests/new/infrastructure/", drafts.infrastructure_request_new, name="infrastructure_request_new"),
+    path("requests/new/deployer/", drafts.deployer_request_new, name="deployer_request_new"),
     path("requests/new/removal/", drafts.removal_request_new, name="removal_request_new"),
     path("requests/preview/", drafts.request_preview, name="request_preview"),
     path("requests/", requests.request_list, name="request_list"),

@@ -12,7 +12,6 @@ from iamroles.blueprints.facts import DEFAULT_ROLE_NAME, AccountFacts, Facts
 from iamroles.pages.drafts import Choices
 from iamroles.web.forms.widgets import name_input, name_lines
 
-_NEEDED = ("team", "account", "role_name", "reason")
 _PLACEHOLDER_ACCOUNT = AccountFacts(number="000000000000", name="this AWS account")
 
 
@@ -26,6 +25,8 @@ class RequestForm(forms.Form):
     kind: ClassVar[str]
     aliases: ClassVar[Mapping[str, str]] = {}
     default_role_name: ClassVar[str] = DEFAULT_ROLE_NAME
+    needed: ClassVar[tuple[str, ...]] = ("team", "account", "role_name", "reason")
+    uncopied: ClassVar[tuple[str, ...]] = ("reason", "why_full", "tab")  # what a copy of a request leaves out
 
     team = forms.CharField(label="Team", required=False, widget=forms.Select)
     account = forms.CharField(label="AWS account", required=False, widget=forms.Select)
@@ -44,7 +45,7 @@ class RequestForm(forms.Form):
         self.choices = choices
         self.with_reason = with_reason
         self.facts: Facts | None = None
-        for name in _NEEDED:
+        for name in self.needed:
             self.fields[name].needed = True  # type: ignore[attr-defined]  # our field group then leaves out "(optional)"
         self._fill_selects()
 
@@ -89,11 +90,11 @@ class RequestForm(forms.Form):
         account = choice.facts if choice else _PLACEHOLDER_ACCOUNT
         facts, problems = self._read(account)
         typed = str(self["role_name"].value() or "")
-        problems = [*answers.check_typed_role(typed, account), *problems, *answers.check(facts)]
+        problems = [*self._typed_problems(account), *problems, *answers.check(facts)]
         if choice is None:  # without its AWS account, an ARN cannot be judged
-            judged = {"execution_roles", "task_roles", "services", "listeners", "hooks", "topics", "sources"} | (
-                {"role_name"} if typed.strip().startswith("arn:") else set()
-            )
+            judged = {"execution_roles", "task_roles", "codedeploy_role"}
+            judged |= {"services", "listeners", "hooks", "topics", "sources"}
+            judged |= {"role_name"} if typed.strip().startswith("arn:") else set()
             problems = [problem for problem in problems if problem.field not in judged]
         if self.with_reason:
             problems += answers.checked_reason(self.cleaned_data.get("reason", ""))
@@ -114,6 +115,9 @@ class RequestForm(forms.Form):
             if (field, problem.message) not in said:
                 said.add((field, problem.message))
                 self.add_error(field, problem.message)
+
+    def _typed_problems(self, account: AccountFacts) -> tuple[FieldProblem, ...]:
+        return answers.check_typed_role(str(self["role_name"].value() or ""), account)
 
     def _read(self, account: AccountFacts) -> tuple[Facts, list[FieldProblem]]:
         raise NotImplementedError

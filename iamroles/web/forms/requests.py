@@ -16,6 +16,7 @@ from iamroles.blueprints.facts import (
     DEFAULT_EXECUTION_ROLE,
     DEFAULT_INFRASTRUCTURE_ROLE,
     DEFAULT_ROLE_NAME,
+    DEPLOYER,
     GRANT,
     INFRASTRUCTURE,
     REMOVAL,
@@ -30,6 +31,7 @@ from iamroles.blueprints.facts import (
 )
 from iamroles.pages.drafts import Choices, Removable
 from iamroles.web.forms.base import PassingForm, RequestForm
+from iamroles.web.forms.deployer import DeployerForm
 from iamroles.web.forms.deployments import STARTING_USES
 from iamroles.web.forms.role import RoleForm
 from iamroles.web.forms.widgets import name_input, name_lines
@@ -93,19 +95,19 @@ class InfrastructureForm(RequestForm):
 
 
 class RemovalForm(RequestForm):
-    """Taking away a role of the team, or one PassRole policy of it; the role's name is typed once more."""
+    """Taking away a role of the team, one PassRole policy of it, or a deployer policy; its name is typed once more."""
 
     kind = REMOVAL
     default_role_name = ""
     field_order = ("team", "account", "role_name", "policy_name", "confirm", "reason")
 
-    role_name = forms.CharField(label="Role", required=False, widget=forms.Select)
+    role_name = forms.CharField(label="Role or deployer policy", required=False, widget=forms.Select)
     policy_name = forms.CharField(label="What goes", required=False, widget=forms.Select)
     confirm = forms.CharField(
-        label="Type the role's name",
+        label="Type its name",
         required=False,
         widget=name_input(),
-        help_text="So that nobody takes away the wrong role.",
+        help_text="The role's, or the deployer policy's, so that nobody takes away the wrong one.",
     )
 
     def _fill_selects(self) -> None:
@@ -115,39 +117,42 @@ class RemovalForm(RequestForm):
         roles: dict[str, list[tuple[str, str]]] = {}
         policies: dict[str, list[tuple[str, str]]] = {}
         for one in self.choices.removable:
-            roles.setdefault(one.account_name, []).append((one.name, one.name))
+            group = f"Deployer policies in {one.account_name}" if one.is_policy else one.account_name
+            roles.setdefault(group, []).append((one.key, one.name))
+            if one.is_policy:
+                continue
             names = [arn.rsplit("/", 1)[-1] for arn in one.policies]
             policies.setdefault(f"Only a policy of {one.name}", []).extend((name, name) for name in names)
-        self.fields["role_name"].widget.choices = [("", "Choose a role"), *roles.items()]
+        self.fields["role_name"].widget.choices = [("", "Choose what goes"), *roles.items()]
         kept = [(group, list(dict.fromkeys(listed))) for group, listed in policies.items() if listed]
-        self.fields["policy_name"].widget.choices = [("", "The whole role"), *kept]
+        self.fields["policy_name"].widget.choices = [("", "All of it"), *kept]
 
     def _chosen(self, account: AccountFacts) -> Removable | None:
         wanted = (self._text("team"), account.number, self._text("role_name").lower())
         rows = self.choices.removable
-        return next((one for one in rows if (one.team, one.account, one.name.lower()) == wanted), None)
+        return next((one for one in rows if (one.team, one.account, one.key.lower()) == wanted), None)
 
     def _read(self, account: AccountFacts) -> tuple[Facts, list[FieldProblem]]:
         role = self._chosen(account)
-        name, policy = self._text("role_name"), self._text("policy_name")
+        name, policy = self._text("role_name").rsplit("/", 1)[-1], self._text("policy_name")
         if role is None:
             where = f"{name} is not managed for your team in {account.name}." if name else ""
             facts = RemovalFacts(account=account, team=self._text("team"), role_name=name or "none", role_arn="")
-            return facts, [FieldProblem("role_name", "RM00", f"{where} Choose one of the roles listed.".strip())]
+            return facts, [FieldProblem("role_name", "RM00", f"{where} Choose one of those listed.".strip())]
         chosen = tuple(arn for arn in role.policies if policy in ("", arn.rsplit("/", 1)[-1]))
         facts = RemovalFacts(
             account=account,
             team=self._text("team"),
-            role_name=role.name,
-            role_arn=role.arn,
+            role_name=role.holder or role.name,
+            role_arn=None if role.is_policy else role.arn,
             policies=chosen,
-            whole=not policy,
+            whole=not (policy or role.is_policy),
         )
-        problems = []
+        problems, kind = [], "policy" if role.is_policy else "role"
         if policy and not chosen:
             problems.append(FieldProblem("policy_name", "RM00", f"{policy} is no policy of {role.name}."))
         if self.with_reason and self._text("confirm") != role.name:
-            problems.append(FieldProblem("confirm", "RM00", f"Type the role's name exactly: {role.name}."))
+            problems.append(FieldProblem("confirm", "RM00", f"Type the {kind}'s name exactly: {role.name}."))
         return facts, problems
 
 
@@ -155,12 +160,14 @@ FORMS: Mapping[str, type[RequestForm]] = {
     ROLE: RoleForm,
     GRANT: GrantForm,
     INFRASTRUCTURE: InfrastructureForm,
+    DEPLOYER: DeployerForm,
     REMOVAL: RemovalForm,
 }
 STARTING_ANSWERS: Mapping[str, Mapping[str, str]] = {
     ROLE: {"managed_policy": "limited", "execution_roles": DEFAULT_EXECUTION_ROLE, **STARTING_USES},
     GRANT: {},
     INFRASTRUCTURE: {},
+    DEPLOYER: {"scope": "scoped", "codedeploy_role": DEFAULT_ROLE_NAME},
     REMOVAL: {},
 }
 

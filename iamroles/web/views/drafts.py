@@ -18,7 +18,7 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
-from iamroles.blueprints.facts import GRANT, INFRASTRUCTURE, REMOVAL, ROLE
+from iamroles.blueprints.facts import DEPLOYER, GRANT, INFRASTRUCTURE, REMOVAL, ROLE
 from iamroles.models import Request, User
 from iamroles.pages import drafts as pages
 from iamroles.pages.check_answers import approvals_needed, checked_answers
@@ -46,9 +46,16 @@ _TEMPLATES = {
     ROLE: "iamroles/role_form.html",
     GRANT: "iamroles/grant_form.html",
     INFRASTRUCTURE: "iamroles/infrastructure_form.html",
+    DEPLOYER: "iamroles/deployer_form.html",
     REMOVAL: "iamroles/removal_form.html",
 }
-_TITLES = {ROLE: "Role", GRANT: "PassRole grant for", INFRASTRUCTURE: "Infrastructure role", REMOVAL: "Removal of"}
+_TITLES = {
+    ROLE: "Role",
+    GRANT: "PassRole grant for",
+    INFRASTRUCTURE: "Infrastructure role",
+    DEPLOYER: "Deployer policy for",
+    REMOVAL: "Removal of",
+}
 
 
 def _form_page(
@@ -176,8 +183,16 @@ def infrastructure_request_new(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_http_methods(["GET", "POST"])
 @refuses_others("edit")
+def deployer_request_new(request: HttpRequest) -> HttpResponse:
+    """The form for the policy of whoever deploys, made for one role of the team."""
+    return _new(request, DEPLOYER)
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+@refuses_others("edit")
 def removal_request_new(request: HttpRequest) -> HttpResponse:
-    """The form for taking away a role of the team, or one of its PassRole policies."""
+    """The form for taking away a role of the team, one of its PassRole policies, or a deployer policy."""
     return _new(request, REMOVAL)
 
 

@@ -24,6 +24,7 @@ TABLE: dict[str, tuple[str, str, int, int, int, str]] = {
     "role_request_new": ("", "get", SIGN_IN, 200, 200, "requester"),
     "grant_request_new": ("", "get", SIGN_IN, 200, 200, "requester"),
     "infrastructure_request_new": ("", "get", SIGN_IN, 200, 200, "requester"),
+    "deployer_request_new": ("", "get", SIGN_IN, 200, 200, "requester"),
     "removal_request_new": ("", "get", SIGN_IN, 200, 200, "requester"),
     "request_preview": ("", "get", SIGN_IN, 405, 405, "requester"),
     "request_list": ("", "get", SIGN_IN, 200, 200, "requester"),

@@ -94,7 +94,7 @@ def test_another_teams_role_is_refused(client: Client, managed: Callable[..., Ma
     response = client.post(URL, ANSWERS | {"account": "444455556666"})
     assert field_errors(response) == {
         "id_role_name": [
-            "ecsCodeDeployRole is not managed for your team in orders-staging. Choose one of the roles listed."
+            "ecsCodeDeployRole is not managed for your team in orders-staging. Choose one of those listed."
         ]
     }
 
