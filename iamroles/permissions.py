@@ -8,12 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 
 from django.db.models import Case, CharField, FilteredRelation, Q, QuerySet, Value, When
 from django.db.models.functions import Cast, Concat, LPad
 
-from iamroles.models import AuditEvent, AwsAccount, ManagedRole, Request, Team, User
+from iamroles.models import AuditEvent, AwsAccount, ManagedPolicy, ManagedRole, Request, Team, User
 from iamroles.rules import groups
+
+Row = TypeVar("Row", ManagedRole, ManagedPolicy)
 
 
 @dataclass(frozen=True)
@@ -102,12 +105,21 @@ def visible_requests(user: User) -> QuerySet[Request]:
 
 def visible_roles(user: User) -> QuerySet[ManagedRole]:
     """Returns the roles of the inventory that the person may see: the team's, the AWS account's owner's, or all."""
+    return _visible_rows(user, ManagedRole.objects.all())
+
+
+def visible_policies(user: User) -> QuerySet[ManagedPolicy]:
+    """Returns the deployer policies of the inventory that the person may see, by the same rule as roles."""
+    return _visible_rows(user, ManagedPolicy.objects.all())
+
+
+def _visible_rows(user: User, rows: QuerySet[Row]) -> QuerySet[Row]:
     names = group_names(user)
     if names & _SEES_ALL:
-        return ManagedRole.objects.all()
+        return rows
     if not user.is_active:
-        return ManagedRole.objects.none()
-    return ManagedRole.objects.filter(Q(team__members=user) | Q(account__owner__name__in=names)).distinct()
+        return rows.none()
+    return rows.filter(Q(team__members=user) | Q(account__owner__name__in=names)).distinct()
 
 
 def may_review(user: User) -> Allowance:

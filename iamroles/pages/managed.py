@@ -16,7 +16,7 @@ from iamroles.blueprints import terraform
 from iamroles.blueprints.state import RoleState, State
 from iamroles.iam import arns, documents, wording
 from iamroles.iam.documents import Document
-from iamroles.models import ManagedRole, Request, Run, User
+from iamroles.models import ManagedPolicy, ManagedRole, Request, Run, User
 from iamroles.pages import comparison
 from iamroles.pages.comparison import Difference
 from iamroles.pages.status import Status, status_of
@@ -115,8 +115,8 @@ class RolePage:
     may_request: bool
 
 
-def status_of_role(row: ManagedRole) -> Status:
-    """Returns what the last scan says about a role."""
+def status_of_row(row: ManagedRole | ManagedPolicy) -> Status:
+    """Returns what the last scan says about a role or a deployer policy."""
     if row.handed_over and row.verified_at is None:
         return AWAITED
     if row.drift:
@@ -150,7 +150,7 @@ def list_page(user: User, chosen: InventoryFilter) -> InventoryPage:
     more, page = len(page) > PAGE_SIZE, page[:PAGE_SIZE]
     accounts = visible.order_by("account__name").values_list("account__number", "account__name").distinct()
     return InventoryPage(
-        rows=tuple(InventoryRow(row, arns.role_name_of(row.arn), status_of_role(row)) for row in page),
+        rows=tuple(InventoryRow(row, arns.role_name_of(row.arn), status_of_row(row)) for row in page),
         tabs=tuple(TABS.items()),
         accounts=tuple(accounts),
         next_after=page[-1].pk if more else None,
@@ -198,7 +198,7 @@ def role_page(user: User, row: ManagedRole) -> RolePage:
     return RolePage(
         row=row,
         name=role.name,
-        status=status_of_role(row),
+        status=status_of_row(row),
         role=role,
         trust_sentences=wording.sentences(role.trust),
         policies=_policies(row, desired, role),

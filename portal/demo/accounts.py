@@ -97,6 +97,8 @@ ROLES = (
     DemoRole("111122223333", "orders-report-task", "lambda.amazonaws.com"),
     DemoRole("444455556666", "orders-api-task", "ecs-tasks.amazonaws.com"),
     DemoRole("777788889999", "payments-api-task", "ecs-tasks.amazonaws.com"),
+    # A pipeline that deploys: a deployer policy can be made for it, and the team attaches it.
+    DemoRole("444455556666", "orders-pipeline", "codebuild.amazonaws.com"),
     # orders-prod has no CodeDeploy role: a request leads to create.
     # orders-staging: one that is right, one with a wrong trust and no policy, one with somebody else's extra policy.
     DemoRole(

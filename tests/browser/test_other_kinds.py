@@ -1,4 +1,4 @@
-"""The further kinds of request by browser: the infrastructure role from the start page, then its removal."""
+"""The further kinds of request by browser, each from the start page to AWS, and then its removal."""
 
 from __future__ import annotations
 
@@ -52,4 +52,59 @@ def test_an_infrastructure_role_comes_and_goes(portal: Portal, new_page: NewPage
     wait_for_status(requester, reference, "Applied")
     with pytest.raises(iam.exceptions.NoSuchEntityException):
         iam.get_role(RoleName=NAME)
+    assert complaints == []
+
+
+def test_a_deployer_policy_comes_changes_and_goes(portal: Portal, new_page: NewPage, complaints: Complaints) -> None:
+    """From the start page to AWS; the team attaches it, a change is a new name, the old one goes once unattached."""
+    requester, approver = new_page("requester"), new_page("approver")
+    requester.goto("/requests/new/")
+    requester.locator("a[href='/requests/new/deployer/']").click()
+    fill(
+        requester,
+        {
+            "account": ORDERS_STAGING,
+            "role_name": "orders-pipeline",
+            "application": "browser-checkout",
+            "cluster": "orders",
+            "service": "checkout",
+            "task_roles": "orders-api-task",
+            "reason": "The pipeline deploys the checkout, ORD-95",
+        },
+    )
+    preview = requester.locator("#preview-body")
+    for role in ("ecsCodeDeployRole", "orders-api-task"):
+        expect(preview.locator(f'[data-arn="arn:aws:iam::{ORDERS_STAGING}:role/{role}"]')).to_be_visible()
+    reference = send(requester)
+    wait_for_status(requester, reference, "In review")
+    decide(approver, reference, "approve")
+    wait_for_status(requester, reference, "Applied")
+    iam: Any = portal.iam(ORDERS_STAGING)
+    arn = f"arn:aws:iam::{ORDERS_STAGING}:policy/deployer/browser-checkout-Deployer"
+    policy = iam.get_policy(PolicyArn=arn)["Policy"]
+    assert (policy["AttachmentCount"], policy["DefaultVersionId"]) == (0, "v1")
+    expect(requester.locator("#attach-command")).to_contain_text(f"--role-name orders-pipeline --policy-arn {arn}")
+    iam.attach_role_policy(RoleName="orders-pipeline", PolicyArn=arn)
+
+    requester.get_by_role("link", name="Request a change").click()
+    fill(requester, {"service": "checkout2", "reason": "The service has another name, ORD-96"})
+    expect(preview).to_contain_text("browser-checkout-Deployer-r2")
+    changed = send(requester)
+    wait_for_status(requester, changed, "In review")
+    decide(approver, changed, "approve")
+    wait_for_status(requester, changed, "Applied")
+    assert len(iam.list_policy_versions(PolicyArn=arn)["Versions"]) == 1
+    assert len(iam.list_policy_versions(PolicyArn=f"{arn}-r2")["Versions"]) == 1
+    iam.detach_role_policy(RoleName="orders-pipeline", PolicyArn=arn)
+
+    requester.goto(f"/requests/{reference}/")
+    requester.get_by_role("link", name="Ask for removal").click()
+    expect(requester.locator("select[name=role_name]")).to_have_value("deployer/browser-checkout-Deployer")
+    fill(requester, {"confirm": "browser-checkout-Deployer", "reason": "The new one is attached, ORD-97"})
+    reference = send(requester)
+    wait_for_status(requester, reference, "In review")
+    decide(approver, reference, "approve")
+    wait_for_status(requester, reference, "Applied")
+    with pytest.raises(iam.exceptions.NoSuchEntityException):
+        iam.get_policy(PolicyArn=arn)
     assert complaints == []

@@ -18,7 +18,7 @@ from iamroles import permissions
 from iamroles.models import ObservationOrder, Team, User
 from iamroles.pages import drafts as draft_pages
 from iamroles.pages import inventory as pages
-from iamroles.pages import managed
+from iamroles.pages import managed, policies
 from iamroles.web.caller import actor_of, user_of
 from iamroles.web.forms.requests import CheckRoleForm
 from iamroles.web.once import once
@@ -43,6 +43,7 @@ def inventory_list(request: HttpRequest) -> HttpResponse:
     rest.pop("tab", None)
     context = {
         "page": managed.list_page(user, chosen),
+        "policies": policies.policy_rows(user, chosen),
         "chosen": chosen,
         "query": query.urlencode(),
         "rest": rest.urlencode(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -11,9 +12,13 @@ from iamroles import canonical
 from iamroles.blueprints import DeployerFacts, RemovalFacts, RoleState, State, build_desired
 from iamroles.blueprints.deployer import deployer_document
 from iamroles.blueprints.facts import deployer_policy_description
-from iamroles.engine import observe
+from iamroles.blueprints.grants import grant_document
+from iamroles.engine import drift, observe
 from iamroles.iam import documents, trust
-from iamroles.models import AwsAccount, Lease, ManagedPolicy, ManagedRole, Request
+from iamroles.models import AccountLook, AuditEvent, AwsAccount, Lease, ManagedPolicy, ManagedRole, Request
+from iamroles.pages.managed import InventoryFilter
+from iamroles.pages.policies import policy_rows
+from iamroles.proposal.calls import Call
 from iamroles.workflow.verbs import Invalid
 from tests.integration.engine.world import NUMBER, ROLE, TASK, World
 
@@ -200,3 +205,40 @@ def test_the_worker_makes_the_same_bytes_again(world: World, facts: DeployerFact
     proposal = request.current_proposal()
     assert proposal is not None
     assert proposal.revision.desired_digest == build_desired(facts).digest()
+
+
+class TestDrift:
+    @pytest.fixture
+    def scanned(self, world: World, made: Request) -> Callable[[], list[str]]:
+        """Returns the parts that a scan finds to read otherwise."""
+
+        def scan() -> list[str]:
+            look = AccountLook.objects.create(account=world.account, kind="scan", at=world.clock())
+            drift.scan(look, world.tools())
+            return [each["part"] for each in ManagedPolicy.objects.get().drift]
+
+        return scan
+
+    def test_none_as_it_was_made(self, scanned: Callable[[], list[str]]) -> None:
+        assert scanned() == []
+        assert ManagedPolicy.objects.get().observed_at is not None
+
+    def test_a_version_that_somebody_made(self, world: World, scanned: Callable[[], list[str]]) -> None:
+        """The one change that gives people rights unseen: told as another document and as a version of others."""
+        document = documents.minified(grant_document([TASK]))
+        arguments = {"PolicyArn": FIRST, "PolicyDocument": document, "SetAsDefault": True}
+        world.aws.gateway().send(Call("CreatePolicyVersion", FIRST, arguments))
+        assert scanned() == [f"document {FIRST}", f"version v2 of {FIRST}"]
+        assert [row.differs for row in policy_rows(world.owner, InventoryFilter())] == [
+            ("Its document is another one than approved.", "Somebody else added version v2.")
+        ]
+        assert AuditEvent.objects.filter(action="drift.detected").count() == 1
+
+    def test_one_made_anew(self, world: World, facts: DeployerFacts, scanned: Callable[[], list[str]]) -> None:
+        world.aws.put_policy(FIRST, deployer_document(facts), facts.policy_description)
+        assert scanned() == ["policy id"]
+
+    def test_one_that_is_gone(self, world: World, scanned: Callable[[], list[str]]) -> None:
+        world.aws.policies.clear()
+        scanned()
+        assert [row.differs for row in policy_rows(world.owner, InventoryFilter())] == [("It is not in AWS any more.",)]
