@@ -30,7 +30,9 @@ class DeployerForm(PassingForm):
     uncopied = (*PassingForm.uncopied, "policy_name", "policy_description")
     needed = (*PassingForm.needed, "application", "cluster", "service", "codedeploy_role")
 
-    application = forms.CharField(label="CodeDeploy application", required=False, widget=name_input())
+    application = forms.CharField(
+        label="CodeDeploy application", required=False, widget=name_input(), help_text="Its name, as in CodeDeploy."
+    )
     deployment_group = forms.CharField(
         label="Deployment group",
         required=False,
