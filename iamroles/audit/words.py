@@ -44,7 +44,7 @@ SENTENCES: Final[dict[str, str]] = {
     "request.withdrawn": "{actor} withdrew {request}{rev}{why}.",
     "request.expired": "{request}{rev} expired.",
     "removal.requested": "{actor} asked to remove {object}.",
-    "request.handed_over": "{request}{rev} was handed over to Terraform; nothing was called in AWS.",
+    "request.handed_over": "{request}{rev} was handed over as text for another tool; nothing was called in AWS.",
     "request.reopened": "{actor} returned {request}{rev} to review: {cause}.",
     "request.superseded": "{actor} closed {request}{rev} as superseded by {superseded_by}{why}.",
     "request.applied": "{request} is applied: AWS reads as approved.",

@@ -86,6 +86,29 @@ def _label(role: RoleState) -> str:
     return _labels([role.arn])[role.arn]
 
 
+def hand_over(target: State, base: State) -> str:
+    """Returns the text for a team that manages the role in a repository: what to delete there, then what it becomes."""
+    gone = _gone(base, target)
+    if not gone:
+        return render(target, base)
+    lines = ["Delete the blocks of these from the configuration. The plan must destroy exactly these:", *gone]
+    return "\n".join(filter(None, ("".join(f"# {line}\n" for line in lines), render(target, base))))
+
+
+def _gone(base: State, target: State) -> list[str]:
+    """What exists and is not to exist afterwards, by the type of its block and the id that it is imported by."""
+    before, after = base.role, target.role
+    found: list[str] = []
+    if before is not None:
+        attached = before.attached - (after.attached if after else frozenset())
+        inline = before.inline.keys() - (after.inline.keys() if after else set())
+        found += [f"aws_iam_role {before.name}"] if after is None else []
+        found += [f"aws_iam_role_policy_attachment {before.name}/{arn}" for arn in sorted(attached)]
+        found += [f"aws_iam_role_policy {before.name}:{name}" for name in sorted(inline)]
+    policies = sorted(arn for arn, policy in base.policies.items() if policy and target.policies.get(arn) is None)
+    return found + [f"aws_iam_policy {arn}" for arn in policies]
+
+
 def _role(role: RoleState) -> dict[str, Any]:
     return {
         "name": role.name,

@@ -12,7 +12,7 @@ import structlog
 
 from iamroles.aws.gateway import REPEATABLE, AwsError, Gateway, WrongAccount
 from iamroles.blueprints.state import State
-from iamroles.engine import ends, explain, finish, journal, lease, ownership
+from iamroles.engine import ends, explain, finish, handover, journal, lease, ownership
 from iamroles.engine.claim import NothingToDo, claim, reopen
 from iamroles.engine.ends import Ending, Waits
 from iamroles.engine.explain import Difference
@@ -114,10 +114,19 @@ class Applying:
         wanted = self.proved.stored.body["dependencies"]
         return look_around(gateway, wanted["passed_roles"], wanted["managed_policies"])
 
-    def _reopen(self, changed: list[Difference]) -> None:
+    def _require_not_taken_over(self, seen: State) -> None:
+        """A role that another tool has claimed since is not written to: back to review, or a conflict once begun."""
+        claimed = handover.taken_over(seen, self.proved.stored, self.tools)
+        if claimed is None:
+            return
+        if self.journal.begun():
+            raise ends.conflict(self.proved.stored, [claimed], seen, "OwnedElsewhere")
+        self._reopen([claimed], "owned_elsewhere")
+
+    def _reopen(self, changed: list[Difference], cause: str = "context_changed") -> None:
         run = self.journal.run
         try:
-            reopen(run.request, "context_changed", changed, self.tools, anew=True)
+            reopen(run.request, cause, changed, self.tools, anew=True)
         except (AwsError, WrongAccount) as error:
             code = error.code if isinstance(error, AwsError) else "WrongAccount"
             raise Waits(code, self.tools.backoff(run.tries), counts=True) from error
@@ -127,7 +136,9 @@ class Applying:
     def _round(self) -> None:
         """One look and, if AWS does not read as approved yet, at most one call."""
         stored = self.proved.stored
-        observed = explain.fit(self.reading.ask(self._look), stored)
+        seen = self.reading.ask(self._look)
+        self._require_not_taken_over(seen)
+        observed = explain.fit(seen, stored)
         remaining = calls_between(observed, stored.target)
         self._settle_unknown(observed, remaining)
         odd = explain.unexplained(observed, stored, self.journal.made, begun=self.journal.begun())

@@ -12,7 +12,7 @@ from django.db import transaction
 
 from iamroles import audit
 from iamroles.aws.gateway import AwsError, WrongAccount
-from iamroles.engine import ends, journal, lease, observe, proof
+from iamroles.engine import ends, handover, journal, lease, observe, proof
 from iamroles.engine.explain import Difference
 from iamroles.engine.journal import Journal
 from iamroles.engine.lease import Held
@@ -90,6 +90,9 @@ def _under_lease(request_id: int, held: Held, tools: Tools) -> tuple[Journal, Pr
         raise NothingToDo("in_review") from error
     if not request.begun() and proved.expires_at <= tools.now():
         raise NothingToDo("expired")
+    if "owned_by" in proved.stored.body:
+        handover.hand_over(request, proved, tools)
+        raise NothingToDo("handed_over")
     plan = proved.stored.plan
     if run is None:
         return journal.begin(request, proposal, plan, held, tools), proved

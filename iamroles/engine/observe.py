@@ -5,7 +5,7 @@ A look that fails changes no state: code, tries and the next try are stored.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -16,7 +16,7 @@ from iamroles.aws.gateway import AwsError, WrongAccount
 from iamroles.blueprints import facts as facts_module
 from iamroles.blueprints.facts import Facts, RemovalFacts
 from iamroles.blueprints.state import State
-from iamroles.engine import finish, renew
+from iamroles.engine import finish, handover, renew
 from iamroles.engine.known import known_of
 from iamroles.engine.look import look_for
 from iamroles.engine.tools import Tools
@@ -100,7 +100,10 @@ def see(request: Request, revision: Revision, tools: Tools, *, number: int | Non
         environment=account.environment,
         account_rules=account.rules(),
         known=known_of(account, base),
+        tool_tags=tools.tool_tags,
     )
+    if handover.was_handed_over(request, base, tools):
+        envelope = replace(envelope, managed_here=True)
     made = propose(facts=facts, base=base, context=context, envelope=envelope)
     return Seen(
         facts=facts,

@@ -19,6 +19,7 @@ from django.db import connection
 from iamroles.audit import Actor
 from iamroles.aws.sessions import AwsSessions, Portal, Sessions
 from iamroles.models import AwsAccount
+from iamroles.rules.tool_tags import USUAL, ToolTag, read_tool_tags
 
 
 @dataclass(frozen=True)
@@ -62,12 +63,13 @@ def _jitter(most: float) -> float:
 
 @dataclass(frozen=True)
 class Tools:
-    """`worker` names this process in leases, runs and events."""
+    """`worker` names this process in leases, runs and events; `tool_tags` say which roles other tools manage."""
 
     sessions: Sessions
     worker: str
     portal_role: str = "portal/RoledeskWorker"
     limits: Limits = field(default_factory=Limits)
+    tool_tags: tuple[ToolTag, ...] = read_tool_tags(USUAL)
     now: Callable[[], datetime] = database_now
     local: Callable[[], datetime] = lambda: datetime.now(UTC)
     pause: Callable[[float], None] = time.sleep
@@ -111,4 +113,5 @@ def from_settings() -> Tools:
         worker=worker_name(),
         portal_role=settings.ROLEDESK_PORTAL_ROLE,
         limits=limits,
+        tool_tags=read_tool_tags(settings.ROLEDESK_TOOL_TAGS),
     )

@@ -146,6 +146,12 @@ class Proposal(models.Model):
         return body
 
     @property
+    def owned_by(self) -> dict[str, str] | None:
+        """The other tool that manages the role, as {tool, tag}: then nothing is called, the target is handed over."""
+        found: dict[str, str] | None = self.body.get("owned_by")
+        return found
+
+    @property
     def rated(self) -> str:
         """The risk that was found: low, medium, high or forbidden."""
         return str(self.body["risk"])

@@ -147,7 +147,9 @@ def _terraform(request: Request, stored: Stored) -> str:
 
     What the base did not hold is imported only when a worker has read it back.
     """
-    if request.state == states.APPROVED or request.outcome == "handed_over":
+    if "owned_by" in stored.body and (request.state == states.APPROVED or request.outcome == "handed_over"):
+        return terraform.hand_over(stored.target, stored.base)
+    if request.state == states.APPROVED:
         return terraform.render(stored.target, stored.base)
     if request.outcome in ("applied", "already_right"):
         return terraform.render(stored.target, stored.target)
@@ -244,7 +246,8 @@ _UNCHANGED: Final = "Nothing was changed in AWS."
 _CLOSED: Final = {
     "applied": "Done. {account} was read back and says exactly what was approved.",
     "already_right": "AWS reads as you asked. There is nothing to change or approve.",
-    "handed_over": "Another tool manages this role: its repository gets the text, the portal made no AWS calls.",
+    "handed_over": "Another tool manages this role: give its repository the text below. Roledesk changed nothing in "
+    "AWS; it watches until AWS reads so.",
     "rejected": f"It was rejected. {_UNCHANGED}",
     "withdrawn": f"It was withdrawn by its requester. {_UNCHANGED}",
     "expired": f"It was not decided in time. {_UNCHANGED}",

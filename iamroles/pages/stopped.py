@@ -52,6 +52,8 @@ def cause_of(run: Run) -> str:
         where = f" at {api}" if api else ""
         return f"AWS refused{where}: {code or 'without a code'}."
     if run.stop_reason == "conflict":
+        if code in _LOST_GROUND:
+            return f"What the approvals rest on changed after the run began: {code.replace('_', ' ')}."
         return _CONFLICTS.get(code, "AWS reads neither as it was when this was approved, nor as it should afterwards.")
     if run.stop_reason == "quarantined":
         last = f" The last answer was {code}." if code else ""
@@ -63,10 +65,23 @@ def cause_of(run: Run) -> str:
     return "The stored plan is not the approved one, or the AWS account that answered is not the approved one."
 
 
+# Causes of `engine.proof.NotEnough`, found when a run that had begun was claimed again.
+_LOST_GROUND: Final = frozenset(
+    {
+        "no_approval",
+        "rule_changed",
+        "owner_changed",
+        "requester_lost_rights",
+        "approvals_no_longer_enough",
+        "standard_changed",
+        "guardrail_changed",
+    }
+)
 _CONFLICTS: Final = {
     "EntityAlreadyExists": "Somebody made a role or policy of this name before the worker did.",
     "ForeignUser": "Somebody else uses a policy that this request would change.",
     "OutsidePlan": "Reaching what was approved would take a call that was not approved.",
+    "OwnedElsewhere": "Another tool’s tag appeared on the role: it manages the role now.",
     "NotShown": "AWS said yes to a call, but has not shown its effect for ten minutes.",
     "ContextChanged": "What the approval depended on has changed since.",
 }

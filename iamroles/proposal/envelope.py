@@ -8,6 +8,7 @@ from typing import Any
 
 from iamroles.iam.documents import Document
 from iamroles.rules.account_rules import AccountRules
+from iamroles.rules.tool_tags import ToolTag
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Envelope:
 
     `rules` is one version of the approval rules, `account_rules` are the AWS account's standard and guardrails as they
     are set, `known` what the portal knows itself.
+    `tool_tags` say by which tags another tool manages a role: then nothing is called, the target is handed over.
     """
 
     request: str
@@ -40,3 +42,4 @@ class Envelope:
     account_rules: AccountRules = field(default_factory=AccountRules)
     known: Known = field(default_factory=Known)
     environment: str = ""
+    tool_tags: tuple[ToolTag, ...] = ()

@@ -23,6 +23,7 @@ from iamroles.proposal.lay_over import Kept, Target, lay_over
 from iamroles.proposal.plan import calls_between
 from iamroles.rules import approval, approval_rules, risk, standard
 from iamroles.rules.findings import Finding
+from iamroles.rules.tool_tags import owner_of
 
 __all__ = ["Envelope", "Proposal", "Stored", "digest_of", "propose", "read", "resources"]
 SCHEMA = "roledesk-proposal/1"
@@ -64,7 +65,8 @@ def propose(*, facts: Facts, base: State, context: Context, envelope: Envelope) 
     found = weigh.findings(facts, desired, base, target, context, envelope)
     rated = risk.risk_of(found, production=facts.account.production)
     only_removes = removal.adds_nothing(plan, base, context)
-    sentences = _sentences(facts, base, target)
+    owner = owner_of(base.role.tags, envelope.tool_tags) if base.role else None
+    sentences = (*wording.owner_sentences(owner), *_sentences(facts, base, target))
     subject = approval_rules.Subject(
         account=facts.account.number,
         environment=envelope.environment,
@@ -80,6 +82,7 @@ def propose(*, facts: Facts, base: State, context: Context, envelope: Envelope) 
     body = {
         **({"removes_only": True} if only_removes else {}),
         **({"own_standard": True} if envelope.account_rules.standard else {}),
+        **({"owned_by": owner.as_mapping()} if owner else {}),
         "schema": SCHEMA,
         "request": envelope.request,
         "revision": envelope.revision,

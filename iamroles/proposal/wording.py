@@ -21,6 +21,7 @@ from iamroles.blueprints.state import PolicyState, RoleState, State
 from iamroles.iam import arns, catalogue, documents, wording
 from iamroles.iam.phrases import services, short_name
 from iamroles.proposal.lay_over import Target
+from iamroles.rules.tool_tags import Owner
 
 _LABELS = {
     "AWSCodeDeployRoleForECSLimited": "Limited (AWSCodeDeployRoleForECSLimited)",
@@ -131,6 +132,16 @@ def deployer_sentences(facts: DeployerFacts, policy: PolicyState) -> tuple[str, 
     if len(receivers) > 1:
         said.append("They can register task definitions, so they decide what runs with those task roles.")
     return (*said, f"Nothing is attached: {facts.team} attaches {policy.name} to {facts.role_name} itself.")
+
+
+def owner_sentences(owner: Owner | None) -> tuple[str, ...]:
+    """Returns what another tool's management of the role means, before what its text changes."""
+    if owner is None:
+        return ()
+    return (
+        f"{owner.tool} manages this role (tag {owner.tag}): Roledesk calls nothing that changes it.",
+        f"Once approved, {owner.tool}’s repository gets the text of what follows, and AWS is watched for it.",
+    )
 
 
 def _trust_change(live: RoleState, wanted: RoleState) -> list[str]:

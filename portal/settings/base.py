@@ -6,6 +6,7 @@ from pathlib import Path
 
 from csp.constants import NONE, SELF
 
+from iamroles.rules import tool_tags
 from portal.settings import env
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
@@ -171,6 +172,8 @@ ROLEDESK_CHECKPOINT_DIR = env.text("ROLEDESK_CHECKPOINT_DIR", "")
 ROLEDESK_AUDIT_ORIGIN = env.text("ROLEDESK_AUDIT_ORIGIN", "roledesk.localhost/audit/1")
 ROLEDESK_AWS_ENDPOINT = env.text("ROLEDESK_AWS_ENDPOINT", "")
 ROLEDESK_PORTAL_ROLE = "portal/RoledeskWorker"
+# By which tags of a role another tool manages it: Tool/key or Tool/key=value, separated by commas; "none" for no tool.
+ROLEDESK_TOOL_TAGS = env.text("ROLEDESK_TOOL_TAGS", tool_tags.USUAL).removeprefix("none")
 ROLEDESK_SWEEP_SECONDS = env.number("ROLEDESK_SWEEP_SECONDS", 15)
 ROLEDESK_VERIFY_PAUSE_SECONDS = env.number("ROLEDESK_VERIFY_PAUSE_SECONDS", 2)
 ROLEDESK_WRITES_PER_SECOND = env.number("ROLEDESK_WRITES_PER_SECOND", 1)

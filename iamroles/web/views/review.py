@@ -158,7 +158,8 @@ def _outcome(row: Request, decision: str) -> str:
         return f"{row.reference} approved."
     made = decisions_by_revision([proposal.revision_id]).get(proposal.revision_id, [])
     progress = progress_of(proposal, made, eligibility.bars_for([proposal.revision])[proposal.revision_id])
-    tail = "A worker applies it now." if progress.given >= progress.needed else "You can take it back on its page."
+    then = "A worker hands its text over now." if proposal.owned_by else "A worker applies it now."
+    tail = then if progress.given >= progress.needed else "You can take it back on its page."
     return f"{row.reference} approved ({progress.given} of {progress.needed}). {tail}"
 
 

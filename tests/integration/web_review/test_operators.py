@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,6 +14,8 @@ from django.urls import reverse
 
 from iamroles.models import AuditEvent, AwsAccount, KillSwitch, Lease, ObservationOrder, Proposal, Request, Run
 from iamroles.pages.requests import request_page
+from iamroles.proposal import Envelope
+from iamroles.rules.tool_tags import USUAL, read_tool_tags
 from iamroles.workflow import repair
 from tests.integration.web_review import world
 from tests.integration.web_review.conftest import NewClient
@@ -375,3 +379,29 @@ class TestJobs:
         page = text_of(client.get("/ops/jobs/"))
         assert f'href="{act_address(row, "force-lease")}"' in page
         assert "Force the lease of REQ-" in text_of(client.get(act_address(row, "force-lease")))
+
+
+class TestOwnedElsewhere:
+    @pytest.fixture
+    def owned(self, here: World, monkeypatch: pytest.MonkeyPatch) -> Request:
+        """In review, for a role that Terraform manages."""
+        monkeypatch.setattr(world, "Envelope", partial(Envelope, tool_tags=read_tool_tags(USUAL)))
+        facts = world.facts_for(here.staging)
+        base = world.existing_base(facts)
+        assert base.role is not None
+        role = replace(base.role, tags={"managed-by": "terraform"})
+        return world.in_review(here.people["rosa"], facts, replace(base, role=role))
+
+    def test_the_review_says_what_approving_means(self, owned: Request, signed_in: NewClient) -> None:
+        page = text_of(signed_in("amara").get(reverse("approval_review", args=[owned.pk])))
+        assert "Handed over, not applied" in page
+        assert "Terraform manages this role (tag managed-by = terraform)" in page
+        page = text_of(signed_in("rosa").get(reverse("request_detail", args=[owned.pk])))
+        assert "What Terraform will have to change; Roledesk calls nothing" in page
+
+    def test_the_closed_request_shows_the_text_to_copy(self, owned: Request, signed_in: NewClient) -> None:
+        put_into(owned, "handed_over")
+        page = text_of(signed_in("rosa").get(reverse("request_detail", args=[owned.pk])))
+        assert "Another tool manages this role: give its repository the text below." in page
+        assert 'data-copy-from="terraform-text"' in page
+        assert "Put this into its repository" in page
