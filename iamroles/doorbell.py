@@ -14,6 +14,7 @@ OBSERVE = "roledesk.observe"
 APPLY = "roledesk.apply"
 ANSWER = "roledesk.answer_order"
 EXPORT = "roledesk.export"
+FOLLOW_UP = "roledesk.follow_up"
 LOOK = "roledesk.look_at_account"
 
 _log = structlog.get_logger(__name__)

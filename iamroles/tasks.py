@@ -14,6 +14,7 @@ from celery import shared_task
 from iamroles.engine import apply as engine_apply
 from iamroles.engine import check as engine_check
 from iamroles.engine import export_job as engine_export
+from iamroles.engine import follow_up as engine_follow_up
 from iamroles.engine import looks as engine_looks
 from iamroles.engine import observe as engine_observe
 from iamroles.engine.tools import from_settings
@@ -68,3 +69,9 @@ def export(job_id: int) -> object:
 def look_at_account(look_id: int) -> object:
     """Tests the connection to an AWS account, or scans it for drift."""
     return engine_looks.answer(look_id=look_id, tools=from_settings())
+
+
+@_rung_by("roledesk.follow_up", "run_id")
+def follow_up(run_id: int) -> object:
+    """Takes away again what an applied change left in place for a while."""
+    return engine_follow_up.follow_up(run_id=run_id, tools=from_settings())

@@ -120,7 +120,8 @@ def next_run(request: Request, proposal: Proposal, *, at: datetime, code: str = 
     """
     last = Run.objects.filter(request=request).order_by("-number").first()
     earlier = Run.objects.filter(proposal=proposal).order_by("-number").first()
-    carried = {key: earlier.detail.get(key, {}) for key in ("made", "unsure")} if earlier else {}
+    known = earlier.detail if earlier else {}
+    carried = {key: known[key] for key in ("made", "unsure", "trust_changed_at") if key in known}
     return Run.objects.create(
         request=request,
         number=last.number + 1 if last else 1,

@@ -73,7 +73,7 @@ class PolicyState:
     """One customer managed policy: `document` is that of the default version. `users` are ARNs of its holders.
 
     `versions` maps version ids to document digests; it, `users` and `policy_id` are observed, never desired, and empty
-    there.
+    there. `drops` are the versions that a target says good-bye to once its own document is in force.
     """
 
     arn: str
@@ -85,6 +85,7 @@ class PolicyState:
     versions: Mapping[str, str] = field(default_factory=dict)
     users: frozenset[str] = frozenset()
     policy_id: str | None = None
+    drops: tuple[str, ...] = ()
 
     def as_mapping(self) -> dict[str, Any]:
         """Returns the JSON-able form that digests are made of. What was stored before ids were looked at has none."""
@@ -99,6 +100,7 @@ class PolicyState:
             "default_version": self.default_version,
             "versions": dict(sorted(self.versions.items())),
             "users": sorted(self.users),
+            **({"drops": list(self.drops)} if self.drops else {}),
         }
 
     @classmethod
@@ -114,6 +116,7 @@ class PolicyState:
             versions=dict(value["versions"]),
             users=frozenset(value["users"]),
             policy_id=value.get("policy_id"),
+            drops=tuple(value.get("drops", ())),
         )
 
 

@@ -23,7 +23,9 @@ from iamroles.engine.proof import Proved
 from iamroles.engine.reading import Reading
 from iamroles.engine.tools import Tools
 from iamroles.engine.writing import NameTaken, Writing, call_of, with_nonce
+from iamroles.iam import documents
 from iamroles.models import Step
+from iamroles.proposal import older_sessions
 from iamroles.proposal.calls import Call
 from iamroles.proposal.context import Context
 from iamroles.proposal.plan import calls_between, same
@@ -82,22 +84,29 @@ class Applying:
 
     def _first_look(self) -> None:
         """What the claim must know before anything is written: quarantine, AWS's clock, and the context."""
-        limits = self.tools.limits
-        deaths = self.journal.run.detail.get("deaths", {})
-        if self.journal.run.tries >= limits.tries or max(deaths.values(), default=0) >= limits.deaths:
-            raise ends.quarantined(self.journal)
+        self._require_patience()
         context = self.reading.ask(self._context)
-        clock = self.reading.session().clock()
-        if clock is None or abs(clock.skew_to(self.tools.now(), self.tools.local()).total_seconds()) > limits.skew:
-            raise Waits("ClockSkew", timedelta(seconds=60))
-        quiet_until = self.journal.held.quiet_until
-        if quiet_until is not None and self.reading.aws_now() < quiet_until:
-            raise Waits("QuietPeriod", quiet_until - self.reading.aws_now())
+        self._require_clock()
         changed = self._changed_dependencies(context)
         if changed and self.journal.begun():
             raise ends.conflict(self.proved.stored, changed, None, "ContextChanged")
         if changed:
             self._reopen(changed)
+
+    def _require_patience(self) -> None:
+        limits = self.tools.limits
+        deaths = self.journal.run.detail.get("deaths", {})
+        if self.journal.run.tries >= limits.tries or max(deaths.values(), default=0) >= limits.deaths:
+            raise ends.quarantined(self.journal)
+
+    def _require_clock(self) -> None:
+        """AWS's clock is known from the look just made; a late call of a dead claim can do nothing any more."""
+        clock, limits = self.reading.session().clock(), self.tools.limits
+        if clock is None or abs(clock.skew_to(self.tools.now(), self.tools.local()).total_seconds()) > limits.skew:
+            raise Waits("ClockSkew", timedelta(seconds=60))
+        quiet_until = self.journal.held.quiet_until
+        if quiet_until is not None and self.reading.aws_now() < quiet_until:
+            raise Waits("QuietPeriod", quiet_until - self.reading.aws_now())
 
     def _changed_dependencies(self, context: Context) -> list[Difference]:
         """Believed only after three looks: one stale or lying answer voids nobody's approval."""
@@ -139,7 +148,8 @@ class Applying:
         seen = self.reading.ask(self._look)
         self._require_not_taken_over(seen)
         observed = explain.fit(seen, stored)
-        remaining = calls_between(observed, stored.target)
+        target = self._target(observed)
+        remaining = calls_between(observed, target)
         self._settle_unknown(observed, remaining)
         odd = explain.unexplained(observed, stored, self.journal.made, begun=self.journal.begun())
         if odd:
@@ -147,7 +157,7 @@ class Applying:
             return
         self.odd_looks = 0
         self._mark_in_place(remaining)
-        if not remaining and same(observed, stored.target):
+        if not remaining and same(observed, target):
             self._delete_or_confirm(observed)
             return
         self.equal_looks = 0
@@ -157,6 +167,16 @@ class Applying:
         step = self._next(remaining[0], observed)
         if not self._must_wait_for(step, observed):
             self._write(step, remaining)
+
+    def _target(self, observed: State) -> State:
+        """The approved target; with the deny for older sessions where the plan has one, from the change of trust on."""
+        target = self.proved.stored.target
+        if not self.proved.stored.cuts or observed.role is None or target.role is None:
+            return target
+        changed = documents.equal(observed.role.trust, target.role.trust)
+        if changed and self.journal.trust_changed_at is None:
+            journal.trust_changed(self.journal, self.reading.aws_now())
+        return older_sessions.with_cut(target, self.journal.cut_until)
 
     def _look(self, gateway: Gateway) -> State:
         stored = self.proved.stored

@@ -6,7 +6,6 @@ What differs is stored with the role and recorded as an event; making it right a
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -20,7 +19,6 @@ from iamroles.blueprints.state import State
 from iamroles.engine import explain
 from iamroles.engine.tools import Tools
 from iamroles.models import AccountLook, AwsAccount, Lease, ManagedPolicy, ManagedRole, Request, Step
-from iamroles.proposal import older_sessions
 from iamroles.proposal.propose import digest_of, read
 from iamroles.rules import states
 
@@ -140,7 +138,7 @@ def differences(row: Managed, desired: State, live: State) -> Found:
 
     Tags that others put there are theirs, and our own deny for older sessions is no drift.
     """
-    wanted, there = explain.parts(desired), explain.parts(_without_own_deny(live))
+    wanted, there = explain.parts(desired), explain.parts(live)
     theirs = {f"tag {name}" for kind, name in row.foreign if kind == "tag"}
     theirs |= {part for part in there if part.startswith("tag ") and part not in wanted}
     found = [
@@ -158,13 +156,6 @@ def _entity_id(live: State) -> str | None:
     if live.role_arn is not None:
         return live.role.role_id if live.role else None
     return next((policy.policy_id for policy in live.policies.values() if policy), None)
-
-
-def _without_own_deny(live: State) -> State:
-    if live.role is None:
-        return live
-    inline = {name: document for name, document in live.role.inline.items() if name != older_sessions.NAME}
-    return replace(live, role=replace(live.role, inline=inline))
 
 
 def _foreign_versions(desired: State, live: State) -> Iterable[dict[str, str | None]]:

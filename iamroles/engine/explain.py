@@ -13,7 +13,7 @@ from typing import Any
 from iamroles import canonical
 from iamroles.blueprints.state import RoleState, State
 from iamroles.iam import documents
-from iamroles.proposal import gains
+from iamroles.proposal import gains, older_sessions
 from iamroles.proposal.calls import Call
 from iamroles.proposal.context import Context
 from iamroles.proposal.propose import Stored
@@ -84,6 +84,7 @@ def parts(state: State) -> dict[str, str]:
 
 
 def _role_parts(role: RoleState) -> dict[str, str]:
+    role = older_sessions.without(role)
     return {
         "role": "there",
         "trust": documents.canonical(role.trust).decode(),
@@ -105,11 +106,21 @@ def unexplained(observed: State, stored: Stored, made: Mapping[str, str], *, beg
     found = _strangers(observed, stored, made)
     if not begun and live in (base, target):
         return found
+    away = _taken_away_meanwhile(stored) if begun else set()
     for part in sorted(base.keys() | target.keys() | live.keys()):
         value = live.get(part)
+        if value is None and part in away:
+            continue
         if value != base.get(part) and (not begun or value != target.get(part)):
             found.append(Difference(part, base.get(part), target.get(part), value))
     return found
+
+
+def _taken_away_meanwhile(stored: Stored) -> set[str]:
+    """The parts that the plan itself takes away before it puts them back changed."""
+    named = {"DetachRolePolicy": ("attached", "PolicyArn"), "DeleteRolePolicy": ("inline", "PolicyName")}
+    calls = [call for call in stored.plan if call.api in named]
+    return {f"{named[call.api][0]} {call.arguments[named[call.api][1]]}" for call in calls}
 
 
 def _strangers(observed: State, stored: Stored, made: Mapping[str, str]) -> list[Difference]:
@@ -172,6 +183,8 @@ def _dependency(part: str, before: Any, now: Any) -> Difference:
 
 def _meaning(call: Call) -> dict[str, Any]:
     value = dict(call.arguments)
+    if older_sessions.is_cut(call):
+        return {**value, "PolicyDocument": older_sessions.NAME}  # its time is the one value that a plan leaves open
     for name in _DOCUMENTS:
         if name in value:
             kind: Any = "trust" if call.api in ("CreateRole", "UpdateAssumeRolePolicy") else "identity"
@@ -184,13 +197,15 @@ def _meaning(call: Call) -> dict[str, Any]:
 def is_planned(call: Call, planned: Call) -> bool:
     """Returns True when `call`, derived from the live state, is the planned one: by meaning, not by spelling.
 
-    A part of a planned TagRole is planned too.
+    A part of a planned TagRole or UntagRole is planned too.
     """
     if (call.api, call.resource) != (planned.api, planned.resource):
         return False
     mine, theirs = _meaning(call), _meaning(planned)
     if call.api == "TagRole":
         return bool(mine["Tags"].items() <= theirs["Tags"].items())
+    if call.api == "UntagRole":
+        return set(mine["TagKeys"]) <= set(theirs["TagKeys"])
     return mine == theirs
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
@@ -17,7 +18,7 @@ from iamroles.engine.proof import Proved
 from iamroles.engine.tools import Tools
 from iamroles.iam import documents
 from iamroles.models import AwsAccount, ManagedRole, Request
-from iamroles.proposal import Stored
+from iamroles.proposal import Stored, older_sessions
 from iamroles.proposal.lay_over import Kept
 from iamroles.transitions import move_request, move_run
 
@@ -34,7 +35,15 @@ def finish(journal: Journal, proved: Proved, observed: State) -> None:
     with transaction.atomic():
         lease.require_ours(journal.held)
         request = Request.objects.select_related("account", "team").get(pk=journal.run.request_id)
-        move_run(journal.run, "finish", event="run.verified", actor=journal.tools.actor, at=now, data=data)
+        move_run(
+            journal.run,
+            "finish",
+            event="run.verified",
+            actor=journal.tools.actor,
+            at=now,
+            data=data,
+            fields={"follow_up_at": _follow_up_at(journal, proved)},
+        )
         move_request(
             request,
             "finish",
@@ -55,15 +64,28 @@ def _as_approved(observed: State, target: State) -> State:
     """
     role = observed.role
     if role is not None and target.role is not None:
-        role = replace(role, role_id=target.role.role_id)
+        role = replace(older_sessions.without(role), role_id=target.role.role_id)
     policies = dict(observed.policies)
     for arn, policy in policies.items():
         wanted = target.policies.get(arn)
         if policy is not None and wanted is not None:
             policies[arn] = replace(
-                policy, default_version=wanted.default_version, versions=wanted.versions, users=wanted.users
+                policy,
+                default_version=wanted.default_version,
+                versions=wanted.versions,
+                users=wanted.users,
+                drops=wanted.drops,
             )
     return replace(observed, role=role, policies=policies)
+
+
+def _follow_up_at(journal: Journal, proved: Proved) -> datetime | None:
+    """When the last session from before the change of trust has ended, on any clock that may be a little off."""
+    changed_at = journal.trust_changed_at
+    if not proved.stored.cuts or changed_at is None:
+        return None
+    seconds = older_sessions.SPREADS + older_sessions.LASTS + journal.tools.limits.skew
+    return changed_at + timedelta(seconds=seconds)
 
 
 def forget(account: AwsAccount | None, base: State, reference: str, tools: Tools) -> None:
@@ -92,7 +114,7 @@ def _desired(before: ManagedRole | None, proposed: Stored, observed: State) -> s
     attached = target.role.attached if target.role else frozenset()
     kept = {arn: policy for arn, policy in earlier.items() if policy and arn in attached}
     own = {
-        arn: replace(policy, versions=_known_versions(arn, policy, proposed.base, observed))
+        arn: replace(policy, drops=(), versions=_known_versions(arn, policy, proposed.base, observed))
         for arn, policy in target.policies.items()
         if policy
     }

@@ -49,7 +49,9 @@ def check(journal: Journal, aws_now: datetime, now: datetime, limits: Limits, *,
     lease.require_ours(journal.held)
     run = Run.objects.filter(pk=journal.run.pk, state=states.GOING, version=journal.run.version)
     # Locked until the intent is committed: a withdrawal either comes first, or finds the request begun.
-    request = Request.objects.select_for_update().filter(pk=journal.run.request_id, state=states.APPROVED)
+    request = Request.objects.select_for_update().filter(
+        pk=journal.run.request_id, state=states.CLOSED if journal.closed else states.APPROVED
+    )
     if request.first() is None or not run.exists():
         raise FencedOut(journal.held.fence)
     if KillSwitch.objects.exists():

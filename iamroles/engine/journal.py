@@ -20,6 +20,7 @@ from iamroles.engine import lease
 from iamroles.engine.lease import FencedOut, Held
 from iamroles.engine.tools import Tools
 from iamroles.models import Proposal, Request, Run, Step
+from iamroles.proposal import older_sessions
 from iamroles.proposal.calls import Call
 from iamroles.rules import states
 from iamroles.transitions import move_run, next_run
@@ -27,17 +28,19 @@ from iamroles.transitions import move_run, next_run
 NONCE = "portal:nonce"
 CREATING = ("CreateRole", "CreatePolicy")
 DELETING = ("DeleteRole", "DeletePolicy")
+TRUST_CHANGED = "trust_changed_at"
 PLANNED, INTENT, OK, FAILED, UNKNOWN = "planned", "intent", "ok", "failed", "unknown"
 
 
 @dataclass
 class Journal:
-    """One claim on one run: the rows as this worker knows them."""
+    """One claim on one run: the rows as this worker knows them. `closed` is for the follow-up of a closed request."""
 
     run: Run
     held: Held
     tools: Tools
     steps: list[Step]
+    closed: bool = False
 
     @property
     def made(self) -> dict[str, str]:
@@ -50,6 +53,18 @@ class Journal:
         """Creating steps, by position, of which an attempt may have landed unseen: `since`, `until` and `nonce`."""
         unsure: dict[str, dict[str, str]] = self.run.detail.get("unsure", {})
         return unsure
+
+    @property
+    def trust_changed_at(self) -> datetime | None:
+        """AWS's time of the first look that showed the trust as approved, in whichever run."""
+        at = self.run.detail.get(TRUST_CHANGED)
+        return datetime.fromisoformat(at) if at else None
+
+    @property
+    def cut_until(self) -> str | None:
+        """From when on a session is not cut off, as the deny says it; None until the trust was seen as approved."""
+        at = self.trust_changed_at
+        return f"{at + timedelta(seconds=older_sessions.SPREADS):%Y-%m-%dT%H:%M:%SZ}" if at else None
 
     def begun(self) -> bool:
         """Returns True once any call for this proposal was intended, in whichever run."""
@@ -231,6 +246,13 @@ def looked_up(journal: Journal, step: Step, found: str, *, entity_id: str | None
             detail["made"] = {**detail.get("made", {}), step.resource: entity_id}
             _keep(journal, detail=detail)
         _record_step(journal, step, "step.looked_up", now, {"found": found})
+
+
+def trust_changed(journal: Journal, at: datetime) -> None:
+    """Remembers AWS's time at which the trust was first seen as approved: older sessions are cut off from then."""
+    with transaction.atomic():
+        lease.require_ours(journal.held)
+        _keep(journal, detail={**journal.run.detail, TRUST_CHANGED: at.isoformat()})
 
 
 def in_place(journal: Journal, steps: Sequence[Step]) -> None:

@@ -28,9 +28,11 @@ class Due:
     export: tuple[int, ...] = ()
     look: tuple[int, ...] = ()
     renew: tuple[int, ...] = ()
+    follow_up: tuple[int, ...] = ()
 
     def __len__(self) -> int:
-        return sum(map(len, (self.observe, self.apply, self.answer, self.export, self.look, self.renew)))
+        parts = (self.observe, self.apply, self.answer, self.export, self.look, self.renew, self.follow_up)
+        return sum(map(len, parts))
 
 
 def find_due(now: datetime, limits: Limits, at_most: int = 500) -> Due:
@@ -40,6 +42,7 @@ def find_due(now: datetime, limits: Limits, at_most: int = 500) -> Due:
     submitted = Request.objects.filter(state=states.SUBMITTED, next_try_at__lte=now)
     orders = ObservationOrder.objects.filter(answered_at=None, next_try_at__lte=now)
     exports = ExportJob.objects.filter(state=WAITING, next_try_at__lte=now)
+    follow_ups = Run.objects.filter(state=states.DONE, follow_up_at__lte=now)
     looks = AccountLook.objects.filter(answered_at=None, next_try_at__lte=now)
     return Due(
         observe=tuple(submitted.order_by("next_try_at").values_list("pk", flat=True)[:at_most]),
@@ -47,6 +50,7 @@ def find_due(now: datetime, limits: Limits, at_most: int = 500) -> Due:
         apply=tuple(_approved(now, limits)[:at_most]),
         answer=tuple(orders.order_by("next_try_at").values_list("pk", flat=True)[:at_most]),
         export=tuple(exports.order_by("next_try_at").values_list("pk", flat=True)[:at_most]),
+        follow_up=tuple(follow_ups.order_by("follow_up_at").values_list("pk", flat=True)[:at_most]),
         look=tuple(looks.order_by("next_try_at").values_list("pk", flat=True)[:at_most]),
     )
 
@@ -79,6 +83,8 @@ def sweep(now: datetime, limits: Limits) -> int:
         doorbell.ring(doorbell.ANSWER, order_id=order_id)
     for job_id in due.export:
         doorbell.ring(doorbell.EXPORT, job_id=job_id)
+    for run_id in due.follow_up:
+        doorbell.ring(doorbell.FOLLOW_UP, run_id=run_id)
     for look_id in due.look:
         doorbell.ring(doorbell.LOOK, look_id=look_id)
     return len(due)

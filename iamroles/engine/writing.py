@@ -23,6 +23,7 @@ from iamroles.engine.lease import FencedOut
 from iamroles.engine.proof import Proved
 from iamroles.engine.reading import Reading
 from iamroles.models import Step
+from iamroles.proposal import older_sessions
 from iamroles.proposal.calls import Call
 
 
@@ -55,6 +56,7 @@ class Writing:
             return
         unsure = self.journal.unsure.get(str(step.position), {})
         sent = with_nonce(call, unsure.get("nonce") or secrets.token_hex(16))
+        sent = older_sessions.resolved(sent, self.journal.cut_until)
         if not self._guarded(step, sent):
             return
         try:

@@ -19,6 +19,7 @@ class Run(models.Model):
     """One attempt to apply an approved proposal. `fence` is the lease's number at the claim.
 
     `stop_reason` is set iff stopped; `detail` then says what AWS or the check answered (code, message, api).
+    `follow_up_at` is set on a done run while something is to be taken away again later.
     """
 
     request = models.ForeignKey("iamroles.Request", on_delete=models.PROTECT, related_name="runs")
@@ -35,6 +36,7 @@ class Run(models.Model):
     started_at = models.DateTimeField()
     seen_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True, blank=True)
+    follow_up_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         constraints = (
@@ -46,7 +48,10 @@ class Run(models.Model):
                 name="run_reason_iff_stopped",
             ),
         )
-        indexes = (models.Index(fields=("state", "next_run_at"), name="run_due"),)
+        indexes = (
+            models.Index(fields=("state", "next_run_at"), name="run_due"),
+            models.Index(fields=("follow_up_at",), condition=~Q(follow_up_at=None), name="run_follow_up"),
+        )
 
 
 class Step(models.Model):

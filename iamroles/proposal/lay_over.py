@@ -15,6 +15,8 @@ from iamroles.blueprints.state import PolicyState, RoleState, State
 from iamroles.iam import arns, catalogue, documents, trust
 from iamroles.iam.documents import Document
 from iamroles.iam.phrases import listed, short_name
+from iamroles.proposal import older_sessions
+from iamroles.proposal.plan import versions_to_drop
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ def _extended(live: PolicyState, also: str, both: Document, role_arn: str) -> Po
     others = sorted(live.users - {role_arn})
     if others:
         return f"{live.name} is also used by {', '.join(others)}. Enter another policy name."
-    return replace(live, document=both, default_version=None)
+    return replace(live, document=both, default_version=None, drops=versions_to_drop(live, both))
 
 
 def _take_away(base: State, desired: Desired) -> Target:
@@ -128,7 +130,7 @@ def _take_away(base: State, desired: Desired) -> Target:
         kept += [Kept("policy", arn)] if shared else []
     if base.role is None or desired.removes_role:
         return Target(State(base.role_arn, None, policies), tuple(kept))
-    role = replace(base.role, attached=base.role.attached - desired.removes)
+    role = older_sessions.without(replace(base.role, attached=base.role.attached - desired.removes))
     kept += [Kept("attached", arn) for arn in sorted(role.attached)]
     kept += [Kept("inline", name) for name in sorted(role.inline)]
     kept += [Kept("tag", key) for key in sorted(role.tags)]
@@ -183,10 +185,11 @@ def lay_over(base: State, desired: Desired) -> Target:
             name = arns.role_name_of(desired.role_arn)
             clashes.append(f"The role {name} does not exist in AWS. Request the role itself; it can carry the grants.")
         return Target(State(base.role_arn, desired.role, policies), clashes=tuple(clashes))
+    live = older_sessions.without(base.role)
     wanted_role = desired.role or replace(
         base.role, attached=desired.attach, tags={}, trust=base.role.trust, boundary=base.role.boundary
     )
-    role, kept, replaced = _lay_role(base.role, wanted_role, desired.service, desired.max_session)
+    role, kept, replaced = _lay_role(live, wanted_role, desired.service, desired.max_session)
     kept += [Kept("attached", arn) for arn in sorted(base.role.attached - desired.attach)]
-    kept += [Kept("inline", name) for name in sorted(base.role.inline)]
+    kept += [Kept("inline", name) for name in sorted(live.inline)]
     return Target(State(base.role_arn, role, policies), tuple(kept), tuple(clashes), tuple(replaced))

@@ -14,7 +14,7 @@ from iamroles import canonical
 from iamroles.blueprints.desired import Desired, build_desired
 from iamroles.blueprints.facts import DeployerFacts, Facts, RemovalFacts, passed_roles
 from iamroles.blueprints.state import State
-from iamroles.proposal import removal, weigh, wording
+from iamroles.proposal import older_sessions, removal, weigh, wording
 from iamroles.proposal.calls import Call
 from iamroles.proposal.context import Context
 from iamroles.proposal.context import read as read_context
@@ -60,13 +60,14 @@ def propose(*, facts: Facts, base: State, context: Context, envelope: Envelope) 
     target = lay_over(base, desired)
     if not envelope.managed_here:
         target = replace(target, clashes=_not_ours(facts, base) or target.clashes)
-    plan = calls_between(base, target.state) if not target.clashes else ()
+    plan, cuts = _plan(base, target)
     adopts = base.role is not None and not envelope.managed_here and not desired.removal
     found = weigh.findings(facts, desired, base, target, context, envelope)
     rated = risk.risk_of(found, production=facts.account.production)
     only_removes = removal.adds_nothing(plan, base, context)
     owner = owner_of(base.role.tags, envelope.tool_tags) if base.role else None
-    sentences = (*wording.owner_sentences(owner), *_sentences(facts, base, target))
+    words = (*wording.owner_sentences(owner), *_sentences(facts, base, target))
+    sentences = (*words, *_side_effects(base, target, cuts=cuts))
     subject = approval_rules.Subject(
         account=facts.account.number,
         environment=envelope.environment,
@@ -83,6 +84,7 @@ def propose(*, facts: Facts, base: State, context: Context, envelope: Envelope) 
         **({"removes_only": True} if only_removes else {}),
         **({"own_standard": True} if envelope.account_rules.standard else {}),
         **({"owned_by": owner.as_mapping()} if owner else {}),
+        **({"cuts_older_sessions": True} if cuts else {}),
         "schema": SCHEMA,
         "request": envelope.request,
         "revision": envelope.revision,
@@ -137,6 +139,28 @@ def _not_ours(facts: Facts, base: State) -> tuple[str, ...]:
     return (removal.not_ours(facts),) if isinstance(facts, RemovalFacts) and there else ()
 
 
+def _plan(base: State, target: Target) -> tuple[tuple[Call, ...], bool]:
+    """Returns the calls, and whether they cut off older sessions."""
+    if target.clashes:
+        return (), False
+    plan = calls_between(base, target.state)
+    if not older_sessions.must_cut(base, target.state, plan):
+        return plan, False
+    return calls_between(base, older_sessions.with_cut(target.state, None)), True
+
+
+def _side_effects(base: State, target: Target, *, cuts: bool) -> tuple[str, ...]:
+    """Returns what else the plan does, in words: running sessions that end, old versions that go."""
+    dropped = [
+        f"Afterwards deletes the old version{'s' if len(policy.drops) > 1 else ''} {wording.listed(policy.drops)} "
+        f"of {policy.name}."
+        for _, policy in sorted(target.state.policies.items())
+        if policy is not None and policy.drops
+    ]
+    leaving = older_sessions.leaving(base.role, target.state.role)
+    return (*((older_sessions.sentence(leaving),) if cuts else ()), *dropped)
+
+
 def _sentences(facts: Facts, base: State, target: Target) -> tuple[str, ...]:
     if isinstance(facts, RemovalFacts):
         return removal.sentences(facts, base, target)
@@ -158,6 +182,11 @@ class Stored:
         if "documents" not in self.body:
             return None
         return read_context(self.body["dependencies"], self.body["documents"])
+
+    @property
+    def cuts(self) -> bool:
+        """True if sessions from before the change of trust are cut off, and the deny taken away again later."""
+        return bool(self.body.get("cuts_older_sessions"))
 
 
 def read(text: str) -> Stored:

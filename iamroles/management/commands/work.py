@@ -11,7 +11,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import close_old_connections
 
-from iamroles.engine import apply, check, export_job, looks, observe, sweep
+from iamroles.engine import apply, check, export_job, follow_up, looks, observe, sweep
 from iamroles.engine.tools import Tools, from_settings
 
 _log = structlog.get_logger(__name__)
@@ -49,6 +49,7 @@ def work_through(tools: Tools) -> int:
     outcomes = [
         *(observe.observe(request_id=request_id, tools=tools) for request_id in due.observe),
         *(check.answer_order(order_id=order_id, tools=tools) for order_id in due.answer),
+        *(follow_up.follow_up(run_id=run_id, tools=tools) for run_id in due.follow_up),
         *(looks.answer(look_id=look_id, tools=tools) for look_id in due.look),
         *(apply.apply(request_id=request_id, tools=tools) for request_id in due.apply),
         *(export_job.go_on(job_id=job_id, tools=tools) for job_id in due.export),

@@ -96,6 +96,7 @@ class TestApply:
         assert role.tags == {"cost": "7", "team": "orders"}
         assert world.sent() == [
             "UpdateAssumeRolePolicy",
+            "PutRolePolicy",  # cuts off the sessions of whoever leaves the trust
             "TagRole",
             "CreatePolicy",
             "AttachRolePolicy",

@@ -63,11 +63,12 @@ class TestSame:
         assert same(target, target)
         assert not same(replace(target, role=replace(target.role, role_id="AROANEW")), target)
 
-    def test_tags_that_nobody_named_do_not_matter(self, facts: RoleFacts) -> None:
+    def test_a_tag_that_the_target_lacks_is_untagged(self, facts: RoleFacts) -> None:
         target = as_asked(facts)
         assert target.role is not None
-        tagged = replace(target.role, tags={**target.role.tags, "cost-tool": "1"})
-        assert same(replace(target, role=tagged), target)
+        tagged = replace(target, role=replace(target.role, tags={**target.role.tags, "old": "1"}))
+        (call,) = calls_between(tagged, target)
+        assert (call.api, call.arguments["TagKeys"]) == ("UntagRole", ["old"])
 
     def test_an_extra_attachment_is_not_the_same(self, facts: RoleFacts) -> None:
         target = as_asked(facts)

@@ -152,7 +152,9 @@ class TestWrongRole:
         small = replace(facts, task_roles=(), tags={})
         base = live(small, trust=wrong, attached=frozenset())
         proposal = propose(facts=small, base=base, context=context, envelope=envelope)
-        assert [call.api for call in proposal.plan] == ["UpdateAssumeRolePolicy", "AttachRolePolicy"]
+        # What ec2 opened before the change must not get what is attached after it.
+        assert [call.api for call in proposal.plan] == ["UpdateAssumeRolePolicy", "PutRolePolicy", "AttachRolePolicy"]
+        assert "Cuts off every running session" in " ".join(proposal.sentences)
         assert proposal.adopts
         assert ("TR09", "high") in ids(proposal.findings)
         assert "This stops ec2.amazonaws.com from using this role." in [f.message for f in proposal.findings]

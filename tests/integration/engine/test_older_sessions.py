@@ -1,0 +1,212 @@
+"""Sessions of a principal that leaves the trust: cut off before anything is added, and let go of after 12 hours."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from iamroles.aws.gateway import AwsError
+from iamroles.blueprints.state import RoleState
+from iamroles.engine import follow_up, sweep
+from iamroles.iam import documents, trust
+from iamroles.models import AuditEvent, ManagedRole, Request, Run
+from iamroles.proposal import older_sessions
+from tests.integration.engine.world import QUICK, ROLE, World
+
+NAME = older_sessions.NAME
+CUT = [
+    "UpdateAssumeRolePolicy",
+    "PutRolePolicy",
+    "UpdateRole",
+    "TagRole",
+    "CreatePolicy",
+    "AttachRolePolicy",
+    "AttachRolePolicy",
+]
+
+
+@pytest.fixture
+def wrong(world: World) -> RoleState:
+    """The role exists and lets ECS tasks in, which the target does not."""
+    return world.aws.put_role(
+        RoleState(arn=ROLE, name="ecsCodeDeployRole", path="/", trust=trust.ecs_tasks_trust(), tags={})
+    )
+
+
+def live(world: World) -> RoleState:
+    return world.aws.roles["ecscodedeployrole"]
+
+
+def denied_until(world: World) -> datetime:
+    found = json.loads(documents.minified(live(world).inline[NAME]))
+    return datetime.fromisoformat(found["Statement"][0]["Condition"]["DateLessThan"]["aws:TokenIssueTime"])
+
+
+def applied(world: World) -> Request:
+    request = world.approved()
+    assert world.apply(request) == "applied"
+    return request
+
+
+class TestCutting:
+    def test_puts_the_deny_right_after_the_trust_with_the_time_of_the_change(
+        self, world: World, wrong: RoleState
+    ) -> None:
+        request = world.in_review()
+        proposal = request.current_proposal()
+        assert proposal is not None
+        stored = json.loads(proposal.canonical)
+        assert stored["cuts_older_sessions"] is True
+        assert [call["api"] for call in stored["plan"]] == [api for api in CUT if api != "UpdateRole"]
+        assert older_sessions.OPEN in stored["plan"][1]["arguments"]["PolicyDocument"]
+        assert any(sentence.startswith("Cuts off every running session") for sentence in stored["sentences"])
+        before = world.clock()
+        assert world.apply(world.approve(request)) == "applied"
+        assert world.sent() == [api for api in CUT if api != "UpdateRole"]
+        until = denied_until(world)
+        assert before + timedelta(seconds=58) < until <= world.clock() + timedelta(seconds=60)
+        assert until == _seconds(_changed_at(request) + timedelta(seconds=60))
+
+    def test_nobody_leaves_nothing_is_cut(self, world: World) -> None:
+        both = documents.parse(trust.codedeploy_trust(world.account.number).canonical_text, kind="trust")
+        world.aws.put_role(RoleState(arn=ROLE, name="ecsCodeDeployRole", path="/", trust=both))
+        applied(world)
+        assert NAME not in live(world).inline
+
+    def test_a_lost_answer_puts_it_again_with_the_same_time(
+        self, world: World, wrong: RoleState, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The first look that showed the trust as approved is journalled; a second run does not move the time."""
+        from iamroles.aws.fake import FakeGateway
+
+        sent = FakeGateway.send
+        lost: list[datetime] = []
+
+        def send(self: FakeGateway, call: Any) -> Any:
+            answer = sent(self, call)
+            if older_sessions.is_cut(call) and not lost:
+                lost.append(denied_until(world))
+                raise AwsError("ReadTimeout", api=call.api)
+            return answer
+
+        monkeypatch.setattr(FakeGateway, "send", send)
+        request = applied(world)
+        assert lost == [denied_until(world)]
+        assert [api for api, _, _ in world.steps(request)] == [api for api in CUT if api != "UpdateRole"]
+
+    def test_neither_its_presence_nor_its_absence_disturbs_a_later_request(
+        self, world: World, wrong: RoleState
+    ) -> None:
+        applied(world)
+        later = world.approved(tags={"team": "orders", "cost": "7"})
+        role = live(world)
+        world.aws.roles["ecscodedeployrole"] = replace(
+            role, inline={name: document for name, document in role.inline.items() if name != NAME}
+        )
+        assert world.apply(later) == "applied"
+        assert world.sent()[-1] == "TagRole"
+
+    def test_it_is_no_drift_but_a_stranger_under_its_name_is(self, world: World, wrong: RoleState) -> None:
+        from tests.integration.engine.test_drift import DENY, parts, scan
+
+        applied(world)
+        row = ManagedRole.objects.get()
+        assert scan(world)["drifted"] == 0
+        world.aws.roles["ecscodedeployrole"] = replace(live(world), inline={NAME: DENY})
+        scan(world)
+        assert parts(row) == [f"inline {NAME}"]
+
+
+def _changed_at(request: Request) -> datetime:
+    return datetime.fromisoformat(Run.objects.filter(request=request).order_by("number")[0].detail["trust_changed_at"])
+
+
+def _seconds(at: datetime) -> datetime:
+    return at.replace(microsecond=0)
+
+
+class TestFollowUp:
+    def due(self, world: World) -> tuple[int, ...]:
+        return sweep.find_due(world.clock(), QUICK).follow_up
+
+    def test_deletes_the_deny_after_twelve_hours_in_a_run_of_its_own(self, world: World, wrong: RoleState) -> None:
+        request = applied(world)
+        world.clock.pass_by(12 * 3600)
+        assert self.due(world) == ()
+        world.clock.pass_by(75)
+        (run_id,) = self.due(world)
+        assert follow_up.follow_up(run_id=run_id, tools=world.tools()) == "followed_up"
+        assert NAME not in live(world).inline
+        runs = list(Run.objects.filter(request=request).order_by("number"))
+        assert [(run.number, run.state) for run in runs] == [(1, "done"), (2, "done")]
+        assert [(step.api, step.state, step.attempt) for step in runs[1].steps.all()] == [("DeleteRolePolicy", "ok", 1)]
+        request.refresh_from_db()
+        assert (request.state, request.outcome) == ("closed", "applied")
+        assert self.due(world) == ()
+        assert follow_up.follow_up(run_id=run_id, tools=world.tools()) == "not_due"
+        assert AuditEvent.objects.filter(action="run.verified", request=request.reference).count() == 2
+
+    def test_leaves_the_deny_of_a_later_change_alone(self, world: World, wrong: RoleState) -> None:
+        applied(world)
+        later = older_sessions.document(f"{world.clock() + timedelta(hours=3):%Y-%m-%dT%H:%M:%SZ}")
+        world.aws.roles["ecscodedeployrole"] = replace(live(world), inline={NAME: later})
+        self._when_due(world, "followed_up")
+        assert live(world).inline == {NAME: later}
+
+    def test_a_deny_that_is_gone_needs_no_call(self, world: World, wrong: RoleState) -> None:
+        applied(world)
+        world.aws.roles["ecscodedeployrole"] = replace(live(world), inline={})
+        sent = world.sent()
+        self._when_due(world, "followed_up")
+        assert world.sent() == sent
+
+    def test_is_held_up_by_a_pause_and_goes_on_later(self, world: World, wrong: RoleState) -> None:
+        applied(world)
+        world.account.paused_at = world.clock()
+        world.account.save()
+        self._when_due(world, "waiting")
+        assert NAME in live(world).inline
+        world.account.paused_at = None
+        world.account.save()
+        world.clock.pass_by(400)
+        self._when_due(world, "followed_up", wait=0)
+        assert NAME not in live(world).inline
+
+    def test_a_refusal_that_stays_is_tried_again_an_hour_later(
+        self, world: World, wrong: RoleState, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from iamroles.aws.fake import FakeGateway
+
+        applied(world)
+
+        def refuse(_: FakeGateway, call: Any) -> None:
+            raise AwsError("AccessDenied", api=call.api)
+
+        with monkeypatch.context() as broken:
+            broken.setattr(FakeGateway, "send", refuse)
+            self._when_due(world, "waiting")
+        assert self.due(world) == ()
+        world.clock.pass_by(3601)
+        self._when_due(world, "followed_up", wait=0)
+        assert NAME not in live(world).inline
+
+    def test_a_changed_proposal_is_never_followed(self, world: World, wrong: RoleState) -> None:
+        from django.db import connection
+
+        request = applied(world)
+        proposal = request.current_proposal()
+        assert proposal is not None
+        with connection.cursor() as cursor:
+            text = proposal.canonical.replace("orders", "others", 1)
+            cursor.execute("UPDATE iamroles_proposal SET canonical = %s WHERE id = %s", [text, proposal.pk])
+        self._when_due(world, "invalid")
+        assert NAME in live(world).inline
+
+    def _when_due(self, world: World, word: str, wait: float = 12 * 3600 + 75) -> None:
+        world.clock.pass_by(wait)
+        (run_id,) = self.due(world)
+        assert follow_up.follow_up(run_id=run_id, tools=world.tools()) == word
