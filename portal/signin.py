@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
-from django.core.exceptions import ValidationError
-from django.http import HttpRequest
+from allauth.account.authentication import get_authentication_records
+from allauth.account.decorators import reauthentication_required
+from allauth.account.views import password_set
+from allauth.core.exceptions import ReauthenticationRequired
+from allauth.socialaccount.models import SocialAccount
+from django.conf import settings
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 
+from iamroles.models import User
 from iamroles.web.sessions import record_throttled
+from portal.single_sign_on import record_sign_in
+
+NO_WAY = (
+    "Your sign-in is too old for this step, and there is nothing to confirm it with: no password, no second factor, "
+    "no organisation's sign-in. Sign out and in again, and register a second factor within 5 minutes."
+)
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
-    """Closes self-service sign-up; tells the audit trail when somebody tries too often."""
+    """Closes self-service sign-up; tells the audit trail when somebody tries too often; knows how to confirm."""
 
     def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
         """Counts the try. Raises ValidationError when there were too many, once it is recorded."""
@@ -25,3 +40,44 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         """Returns False: accounts come from invitations or the identity provider."""
         return False
+
+    def pre_login(self, request: HttpRequest, user: User, **more: Any) -> HttpResponse | None:
+        """Notes when the identity provider checked the person, which may be hours before it sent them here."""
+        login = more.get("signal_kwargs", {}).get("sociallogin")
+        if login is not None:
+            record_sign_in(request, login)
+        answer: HttpResponse | None = super().pre_login(request, user, **more)
+        return answer
+
+    def get_reauthentication_methods(self, user: User) -> list[dict[str, Any]]:
+        """Returns how the person can confirm: allauth's own ways, then each identity provider.
+
+        Raises PermissionDenied, which the 403 page shows, when there is no way at all.
+        """
+        methods: list[dict[str, Any]] = super().get_reauthentication_methods(user)
+        for account in SocialAccount.objects.filter(user=user).order_by("pk"):
+            url = reverse("confirm_at_provider", args=[account.provider])
+            name = account.get_provider(self.request).name
+            methods.append(
+                {"id": f"provider:{account.provider}", "description": f"Sign in again at {name}", "url": url}
+            )
+        if not methods:
+            raise PermissionDenied(NO_WAY)
+        return methods
+
+    def is_reauthentication_required(self, *, app: str) -> bool:
+        """Returns True. Raises ReauthenticationRequired itself where allauth would count everybody as confirmed.
+
+        That is who has neither a password nor a second factor: else an old session could register one and confirm
+        with it. Here the moment of signing in to the portal counts, so that a silent provider locks nobody out.
+        """
+        request = self.request
+        if not super().get_reauthentication_methods(request.user):
+            records = get_authentication_records(request, request.user)
+            newest = max((float(record.get("at", 0)) for record in records), default=0.0)
+            if time.time() - newest > settings.ACCOUNT_REAUTHENTICATION_TIMEOUT:
+                raise ReauthenticationRequired
+        return True
+
+
+set_password = reauthentication_required(app="portal")(password_set)

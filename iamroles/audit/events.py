@@ -42,6 +42,8 @@ EVENTS: Final[dict[str, Keys]] = {
     "session.started": _keys("method mfa"),
     "session.refused": _keys("method code typed_name"),
     "session.ended": _keys("cause"),
+    "session.confirmed": _keys("method"),
+    "session.not_confirmed": _keys("method code"),
     "sign_in.throttled": _keys("scope until"),
     "credential.changed": _keys("kind change"),
     # people and teams

@@ -14,6 +14,8 @@ SENTENCES: Final[dict[str, str]] = {
     "session.started": "{actor} signed in ({method}).",
     "session.refused": "A sign-in was refused ({code}).",
     "session.ended": "{actor} signed out ({cause}).",
+    "session.confirmed": "{actor} confirmed to be themselves ({method}).",
+    "session.not_confirmed": "{actor} could not confirm to be themselves ({code}).",
     "sign_in.throttled": "Signing in was slowed down for {scope} until {until}.",
     "credential.changed": "{actor} changed a credential of {object}: {kind}, {change}.",
     "user.created": "{actor} added the person {object}.",

@@ -51,7 +51,14 @@ def session_hash(request: HttpRequest) -> str | None:
 
 def signed_in_at(request: HttpRequest) -> datetime:
     """Returns when the person last signed in or confirmed to be themselves; the epoch when that is unknown."""
-    return datetime.fromtimestamp(_last_method(request).get("at", 0), tz=UTC)
+    records = get_authentication_records(request, user_of(request))
+    return datetime.fromtimestamp(max(map(_proved_at, records), default=0), tz=UTC)
+
+
+def _proved_at(record: dict[str, Any]) -> float:
+    """Returns the moment of a proof: an identity provider may bring back somebody whom it checked hours ago."""
+    at = float(record.get("at", 0))
+    return min(at, float(record.get("auth_time", 0))) if record.get("method") == "socialaccount" else at
 
 
 def _last_method(request: HttpRequest) -> dict[str, Any]:

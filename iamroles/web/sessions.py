@@ -11,6 +11,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from allauth.account.authentication import get_authentication_records
+from allauth.account.signals import authentication_step_completed
+from allauth.usersessions.models import UserSession
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
 from django.core.cache import cache
 from django.db import transaction
@@ -29,6 +31,7 @@ def connect() -> None:
     user_logged_in.connect(_started, dispatch_uid="roledesk_session_started")
     user_logged_out.connect(_ended, dispatch_uid="roledesk_session_ended")
     user_login_failed.connect(_refused, dispatch_uid="roledesk_session_refused")
+    authentication_step_completed.connect(_confirmed, dispatch_uid="roledesk_session_confirmed")
 
 
 def _subject(user: User) -> Subject:
@@ -58,6 +61,40 @@ def _ended(sender: Any, request: HttpRequest, user: User | None, **_: Any) -> No
             subject=_subject(user),
             at=datetime.now(UTC),
             data={"cause": "signed_out"},
+        )
+
+
+def _confirmed(
+    sender: Any, request: HttpRequest, user: User, method: str, reauthenticated: bool = False, **_: Any
+) -> None:
+    """Gives the session another key: whoever knew the old one gains nothing by the confirmation."""
+    if not reauthenticated:
+        return
+    old = request.session.session_key
+    request.session.cycle_key()
+    with transaction.atomic():
+        UserSession.objects.filter(session_key=old).update(session_key=request.session.session_key)
+        audit.record(
+            "session.confirmed",
+            actor=actor_of(request),
+            subject=_subject(user),
+            at=datetime.now(UTC),
+            data={"method": method},
+        )
+
+
+def record_not_confirmed(request: HttpRequest, code: str) -> None:
+    """Records that the identity provider's answer did not confirm the person."""
+    actor = actor_of(request)
+    with transaction.atomic():
+        audit.record(
+            "session.not_confirmed",
+            actor=actor,
+            subject=Subject("user", actor.id or "unknown", actor.name),
+            at=datetime.now(UTC),
+            outcome="refused",
+            code=code,
+            data={"method": "socialaccount", "code": code},
         )
 
 

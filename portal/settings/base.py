@@ -87,6 +87,7 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "/"
 ACCOUNT_ADAPTER = "portal.signin.AccountAdapter"
+SOCIALACCOUNT_ADAPTER = "portal.single_sign_on.SocialAccountAdapter"
 ACCOUNT_LOGIN_METHODS = {"username", "email"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "email*", "password1*", "password2*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
@@ -128,7 +129,8 @@ CONTENT_SECURITY_POLICY = {
         "style-src": [SELF],
         "img-src": [SELF, "data:"],
         "connect-src": [SELF],
-        "form-action": [SELF],
+        # Browsers apply it to the redirect after a form too: the identity provider's origin belongs here.
+        "form-action": [SELF, *env.text("ROLEDESK_IDENTITY_PROVIDERS", "").split()],
         "base-uri": [NONE],
         "frame-ancestors": [NONE],
         "report-uri": "/csp-report/",

@@ -180,9 +180,9 @@ def _name_missing_answers(form: BaseForm) -> None:
 
 
 @register.inclusion_tag("iamroles/_error_summary.html")
-def error_summary(form: BaseForm | None) -> dict[str, Any]:
+def error_summary(form: object) -> dict[str, Any]:
     """Lists a form's problems with the same words as at the fields, each a link to its field."""
-    if form is None or not form.is_bound:
+    if not isinstance(form, BaseForm) or not form.is_bound:  # a page without a form gives the empty text
         return {"problems": []}
     _name_missing_answers(form)
     problems = [("", str(text)) for text in form.non_field_errors()]
