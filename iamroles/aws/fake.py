@@ -91,7 +91,14 @@ class FakeGateway:
     """A `Gateway` on a `FakeAccount`."""
 
     def __init__(self, account: FakeAccount) -> None:
-        self._account = account
+        self._silent = account
+        self._answered = False
+
+    @property
+    def _account(self) -> FakeAccount:
+        """Every look at the account is an answer."""
+        self._answered = True
+        return self._silent
 
     def role(self, arn: str) -> RoleState | None:
         """Returns the role of this name; names are unique ignoring case."""
@@ -158,8 +165,9 @@ class FakeGateway:
             raise AwsError("AccessDenied", f"{api} is forbidden: {dict(arguments)}", api=api, http_status=403)
 
     def clock(self) -> ServerClock | None:
-        """Returns the account's clock."""
-        return ServerClock(at=self._account.now(), local=self._account.now())
+        """Returns the account's clock, or None before the first answer."""
+        now = self._silent.now
+        return ServerClock(at=now(), local=now()) if self._answered else None
 
     def send(self, call: Call) -> Answer:
         """Does what the call says, or raises AwsError as AWS would."""

@@ -101,6 +101,8 @@ class Applying:
 
     def _require_clock(self) -> None:
         """AWS's clock is known from the look just made; a late call of a dead claim can do nothing any more."""
+        if self.reading.session().clock() is None:  # a plan that depends on nothing has asked nothing yet
+            self.reading.ask(self._look)
         clock, limits = self.reading.session().clock(), self.tools.limits
         if clock is None or abs(clock.skew_to(self.tools.now(), self.tools.local()).total_seconds()) > limits.skew:
             raise Waits("ClockSkew", timedelta(seconds=60))

@@ -184,6 +184,7 @@ class TestReading:
             assert abs(datetime.now(UTC) - found.created_at) < timedelta(seconds=10)
 
     def test_knows_the_servers_clock(self, gateway: Gateway, names: Names) -> None:
+        assert gateway.clock() is None
         gateway.account_summary()
         clock = gateway.clock()
         assert clock is not None
