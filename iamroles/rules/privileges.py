@@ -18,7 +18,7 @@ from iamroles.rules.account_rules import AccountRules
 from iamroles.rules.guardrail import example
 from iamroles.rules.observed import Rights
 
-_EVERYTHING: Final = documents.parse(
+EVERYTHING: Final = documents.parse(
     {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
 )
 _LONG = 24  # actions of one policy that are still told one by one
@@ -26,9 +26,9 @@ _LONG = 24  # actions of one policy that are still told one by one
 
 def is_administrator(rights: Rights) -> bool:
     """Returns True when the rights are proved to be everything."""
-    if contains(_EVERYTHING, rights.policies).verdict != "proved":
+    if contains(EVERYTHING, rights.policies).verdict != "proved":
         return False
-    return rights.boundary is None or contains(_EVERYTHING, rights.boundary).verdict == "proved"
+    return rights.boundary is None or contains(EVERYTHING, rights.boundary).verdict == "proved"
 
 
 def privilege_of(rights: Rights, account: AccountFacts, rules: AccountRules) -> str | None:
