@@ -19,7 +19,7 @@ from iamroles.engine.tools import Tools
 from iamroles.iam import catalogue, wording
 from iamroles.models import ObservationOrder, current_rules
 from iamroles.models.requests import ProposalChanged
-from iamroles.proposal import propose
+from iamroles.proposal import older_sessions, propose
 from iamroles.proposal.calls import Call
 from iamroles.proposal.propose import Envelope
 
@@ -97,5 +97,6 @@ def _sentences(base: State) -> list[str]:
 
 def _missing(plan: tuple[Call, ...]) -> list[str]:
     """Returns what keeps the role from being right: one sentence for each kind of call that would repair it."""
-    found = [_EITHER if call.api == "AttachRolePolicy" else _MISSING.get(call.api, call.api) for call in plan]
+    repairing = [call.api for call in plan if not older_sessions.is_cut(call)]
+    found = [_EITHER if api == "AttachRolePolicy" else _MISSING.get(api, api) for api in repairing]
     return list(dict.fromkeys(found))

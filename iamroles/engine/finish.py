@@ -75,6 +75,7 @@ def _as_approved(observed: State, target: State) -> State:
                 versions=wanted.versions,
                 users=wanted.users,
                 drops=wanted.drops,
+                policy_id=wanted.policy_id,
             )
     return replace(observed, role=role, policies=policies)
 
