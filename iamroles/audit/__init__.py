@@ -6,6 +6,7 @@ hashed, sealed and verified is described in docs/audit-format.md.
 
 from iamroles.audit.find import (
     EventFilter,
+    auto_approved,
     ended_approvals,
     events_matching,
     find,
@@ -27,6 +28,7 @@ __all__ = [
     "EventFilter",
     "NotSealed",
     "Subject",
+    "auto_approved",
     "ended_approvals",
     "events_matching",
     "find",

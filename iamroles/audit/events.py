@@ -74,6 +74,7 @@ EVENTS: Final[dict[str, Keys]] = {
     "changes.requested": _keys("revision proposal_digest"),
     "request.rejected": _keys("revision proposal_digest"),
     "request.approved": _keys("revision proposal_digest approvals"),
+    "request.auto_approved": _keys("revision proposal_digest version rule rules_digest"),
     "request.withdrawn": _keys("revision from_state"),
     "request.expired": _keys("revision from_state"),
     "removal.requested": _keys("inventory target_digest"),

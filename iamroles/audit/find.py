@@ -98,6 +98,16 @@ def ended_approvals(request: str) -> frozenset[str]:
     return frozenset(json.loads(canon)["data"]["approval"] for canon in rows.values_list("canon", flat=True))
 
 
+def auto_approved(request: str, revision: int) -> str | None:
+    """Returns the digest of the proposal that a rule approved, if nothing later took the request back from there."""
+    actions = ("request.auto_approved", "request.reopened", "request.submitted", "plan.renewed", "request.approved")
+    rows = AuditEvent.objects.filter(request=request, action__in=actions).order_by("pk")
+    last = json.loads(rows.values_list("canon", flat=True).last() or "null")
+    if last is None or last["action"] != "request.auto_approved" or last["revision"] != revision:
+        return None
+    return str(last["data"]["proposal_digest"])
+
+
 def _known_action(text: str) -> bool:
     if text.endswith(".*"):
         return any(name.startswith(text[:-1]) for name in EVENTS)

@@ -81,6 +81,7 @@ _STATE_CHECKS: Final = (
     states_people.wrong_rules,
     states_people.wrong_dates,
     states_rules.wrong_account_rules,
+    states_rules.wrong_auto_approvals,
 )
 
 

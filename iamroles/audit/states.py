@@ -23,6 +23,7 @@ _REQUEST_AFTER: Final[dict[str, tuple[str, str]]] = {
     "request.reopened": (states.IN_REVIEW, ""),
     "changes.requested": (states.CHANGES_REQUESTED, ""),
     "request.approved": (states.APPROVED, ""),
+    "request.auto_approved": (states.APPROVED, ""),
     "request.found_right": (states.CLOSED, "already_right"),
     "request.applied": (states.CLOSED, "applied"),
     "request.handed_over": (states.CLOSED, "handed_over"),

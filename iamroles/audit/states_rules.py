@@ -1,12 +1,15 @@
-"""The state check of rules: each version of an AWS account's standard or guardrail is what its event says."""
+"""The state check of rules: each version of an AWS account's standard or guardrail is what its event says, and what
+went without a person went by a rule that there was.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from iamroles.models import AccountRule, AuditEvent
-from iamroles.rules import account_rules
+from iamroles.models import AccountRule, ApprovalRules, AuditEvent, Proposal
+from iamroles.rules import account_rules, approval_rules
 
 
 def wrong_account_rules(using: str) -> Iterator[str]:
@@ -41,3 +44,28 @@ def _intact(row: AccountRule) -> bool:
         return (account_rules.digest_of(row.read()) or "") == row.digest
     except ValueError:
         return False
+
+
+def wrong_auto_approvals(using: str) -> Iterator[str]:
+    """Yields a sentence for each request that went without a person, but not by a rule of the version that its event
+    names, or not with the proposal that is stored.
+    """
+    versions = {row.version: row.read() for row in ApprovalRules.objects.using(using).order_by("version")}
+    events = AuditEvent.objects.using(using).filter(action="request.auto_approved").order_by("pk")
+    for event in events.only("canon").iterator(chunk_size=500):
+        said = json.loads(event.canon)
+        data, place = said["data"], f"{said['request']} (revision {said['revision']})"
+        content = versions.get(data["version"], approval_rules.STARTING_RULES)
+        rows = Proposal.objects.using(using).filter(revision__number=said["revision"], digest=data["proposal_digest"])
+        proposal = rows.filter(revision__request=int(said["request"].removeprefix("REQ-"))).first()
+        if proposal is None or not proposal.intact:
+            yield f"{place} went without a person, but not with the proposal that is stored"
+        elif approval_rules.digest(content) != data["rules_digest"] or not _lets_go(content, proposal, data["rule"]):
+            version = data["version"]
+            yield f"{place} went without a person, but version {version} of the approval rules has no such rule"
+
+
+def _lets_go(content: Mapping[str, Any], proposal: Proposal, why: str) -> bool:
+    subject = approval_rules.Subject.from_mapping(proposal.body["subject"])
+    rule = approval_rules.unattended_rule(subject, content)
+    return rule is not None and rule["why"] == why

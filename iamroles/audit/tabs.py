@@ -17,7 +17,15 @@ def _named(*starts: str) -> tuple[str, ...]:
 TABS: Final[dict[str, Q]] = {
     "decisions": Q(
         action__in=_named(
-            *("approval.", "changes.", "request.rejected", "request.approved", "finding.accepted", "resolution."),
+            *(
+                "approval.",
+                "changes.",
+                "request.rejected",
+                "request.approved",
+                "request.auto_approved",
+                "finding.accepted",
+                "resolution.",
+            ),
             *("approval_rule.", "guardrail.", "standard."),
         )
     ),

@@ -43,6 +43,7 @@ SENTENCES: Final[dict[str, str]] = {
     "changes.requested": "{actor} asked for changes to {request}{rev}{why}.",
     "request.rejected": "{actor} rejected {request}{rev}{why}.",
     "request.approved": "{request}{rev} has all approvals.",
+    "request.auto_approved": "Version {version} of the approval rules let {request}{rev} go without a person: “{rule}”",
     "request.withdrawn": "{actor} withdrew {request}{rev}{why}.",
     "request.expired": "{request}{rev} expired.",
     "removal.requested": "{actor} asked to remove {object}.",

@@ -78,7 +78,7 @@ def _under_lease(request_id: int, held: Held, tools: Tools) -> tuple[Journal, Pr
     # Again under the lease: between the first look and the lease another worker may have finished.
     request, proposal, run = due_request(request_id, tools)
     try:
-        proved = proof.prove(request, proposal)
+        proved = proof.prove(request, proposal, tools)
     except NotWhatWasApproved as error:
         _stop_as_invalid(request, proposal, run, held, error, tools)
         raise NothingToDo("invalid") from error

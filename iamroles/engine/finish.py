@@ -14,6 +14,7 @@ from iamroles.audit import Subject
 from iamroles.blueprints.state import PolicyState, State
 from iamroles.engine import drift, lease, policies
 from iamroles.engine.journal import NONCE, Journal, number_of
+from iamroles.engine.known import parts_of
 from iamroles.engine.proof import Proved
 from iamroles.engine.tools import Tools
 from iamroles.iam import documents
@@ -136,17 +137,8 @@ def _foreign(before: ManagedRole | None, kept: Iterable[Kept]) -> list[list[str]
     found = [[each.kind, each.name] for each in kept if each.name != NONCE]
     if before is None:
         return found
-    given = [part for part in _parts(before) if part not in before.foreign]
+    given = [part for part in parts_of(before) if part not in before.foreign]
     return [part for part in found if part not in given]
-
-
-def _parts(row: ManagedRole) -> list[list[str]]:
-    stored: Any = canonical.loads(row.desired)
-    role = State.from_mapping(stored).role if stored else None
-    if role is None:
-        return []
-    named = {"attached": role.attached, "inline": role.inline, "tag": role.tags}
-    return [[kind, name] for kind, names in named.items() for name in sorted(names)]
 
 
 def remember(request: Request, stored: Stored, observed: State, tools: Tools) -> None:

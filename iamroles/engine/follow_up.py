@@ -41,7 +41,7 @@ def follow_up(*, run_id: int, tools: Tools) -> str:
         return "not_due"
     done = Run.objects.select_related("request__account", "proposal__revision").get(pk=run_id)
     try:
-        proved = proof.prove(done.request, done.proposal, quorum=False)
+        proved = proof.prove(done.request, done.proposal, tools, quorum=False)
         role = proved.stored.target.role
         if done.request.account is None or role is None:
             return "not_due"

@@ -9,7 +9,7 @@ from iamroles.blueprints.state import State
 from iamroles.engine.explain import Difference
 from iamroles.engine.proof import Proved
 from iamroles.engine.tools import Tools
-from iamroles.models import ManagedRole, Request
+from iamroles.models import Request
 from iamroles.proposal import Stored
 from iamroles.rules.tool_tags import owner_of
 from iamroles.transitions import move_request
@@ -33,17 +33,6 @@ def hand_over(request: Request, proved: Proved, tools: Tools) -> None:
         data=data,
         fields={"outcome": "handed_over", "next_try_at": None},
     )
-
-
-def was_handed_over(request: Request, base: State, tools: Tools) -> bool:
-    """Returns whether the role was handed over for this team before, and another tool manages it still.
-
-    Then it is known by its ARN: its RoleId is for that tool to decide.
-    """
-    if base.role is None or owner_of(base.role.tags, tools.tool_tags) is None:
-        return False
-    rows = ManagedRole.objects.filter(account=request.account, team=request.team, arn=base.role.arn)
-    return rows.filter(handed_over=True).exists()
 
 
 def taken_over(observed: State, stored: Stored, tools: Tools) -> Difference | None:

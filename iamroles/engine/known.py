@@ -5,39 +5,85 @@ Read by the worker beside its look at AWS. Nothing here asks AWS or writes.
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, Final
 
-from django.db.models import F
+from django.db.models import F, QuerySet
 
 from iamroles import canonical
 from iamroles.blueprints import facts as facts_module
-from iamroles.blueprints.facts import passed_roles
-from iamroles.blueprints.state import State
+from iamroles.blueprints.facts import GRANT, ROLE, passed_roles
+from iamroles.blueprints.state import RoleState, State
+from iamroles.engine.journal import NONCE
 from iamroles.iam.documents import Document
-from iamroles.models import AwsAccount, ManagedPolicy, ManagedRole, Revision
+from iamroles.models import AwsAccount, ManagedPolicy, ManagedRole, Proposal, Revision, current_rules
 from iamroles.proposal import Known
+from iamroles.proposal.context import Context
+
+_GRANTS_AT_MOST: Final = 20  # applied requests that are read for each passed role; any one of them is enough
 
 
-def known_of(account: AwsAccount, base: State) -> Known:
-    """Returns what was approved for the role of a base, and who deploys through which role of the AWS account."""
-    before = _remembered(account, base)
-    if before is None or before.role is None:
-        return Known(deployers=_deployers(account))
+def known_of(account: AwsAccount, base: State, context: Context) -> Known:
+    """Returns what was approved for the role of a base, what was passed in the AWS account before, and who deploys
+    through which role of it.
+    """
+    known = Known(deployers=_deployers(account), granted=_granted(account, context))
+    row = ManagedRole.objects.filter(account=account, role_id=base.role.role_id).first() if base.role else None
+    before = _stored(row)
+    if row is None or base.role is None or before is None or before.role is None:
+        return known
     own = [policy.document for policy in before.policies.values() if policy]
-    return Known(
+    return replace(
+        known,
         approved=(*own, *before.role.inline.values(), before.role.trust),
         attached=before.role.attached,
-        deployers=_deployers(account),
+        own=_own_parts(row, base.role),
     )
 
 
-def _remembered(account: AwsAccount, base: State) -> State | None:
-    """The role as it was last applied, if it is still that role."""
-    if base.role is None:
-        return None
-    row = ManagedRole.objects.filter(account=account, role_id=base.role.role_id).first()
+def _stored(row: ManagedRole | None) -> State | None:
     stored: Any = canonical.loads(row.desired) if row else None
     return State.from_mapping(stored) if stored else None
+
+
+def parts_of(row: ManagedRole) -> list[list[str]]:
+    """Returns kind and name of everything on the role as it was last applied, whoever gave it."""
+    before = _stored(row)
+    if before is None or before.role is None:
+        return []
+    named = {"attached": before.role.attached, "inline": before.role.inline, "tag": before.role.tags}
+    return [[kind, name] for kind, names in named.items() for name in sorted(names)]
+
+
+def _own_parts(row: ManagedRole, live: RoleState) -> frozenset[tuple[str, str]]:
+    """What the portal gave; a tag only with the value that it was given."""
+    before = _stored(row)
+    tags = before.role.tags if before and before.role else {}
+    changed = {("tag", name) for name, value in live.tags.items() if tags.get(name) != value}
+    given = {(kind, name) for kind, name in parts_of(row) if [kind, name] not in row.foreign}
+    return frozenset(given - changed | {("tag", NONCE)})
+
+
+def _granted(account: AwsAccount, context: Context) -> frozenset[tuple[str, str | None]]:
+    """The passed roles of the context that an applied request of this AWS account passed before, by RoleId too."""
+    if not current_rules()["unattended"]:
+        return frozenset()
+    applied = Proposal.objects.filter(
+        revision__request__account=account,
+        revision__request__kind__in=(ROLE, GRANT),
+        revision__request__outcome="applied",
+        revision__number=F("revision__request__revision_number"),
+    )
+    wanted = {(arn, role.role_id) for arn, role in context.passed.items() if role.role_id}
+    return frozenset(found for found in wanted if _passed_before(applied, *found))
+
+
+def _passed_before(applied: QuerySet[Proposal], arn: str, role_id: str) -> bool:
+    rows = applied.filter(canonical__contains=arn).filter(canonical__contains=role_id).order_by("-pk")
+    return any(
+        row.intact and row.body["dependencies"]["passed_roles"].get(arn, {}).get("role_id") == role_id
+        for row in rows[:_GRANTS_AT_MOST]
+    )
 
 
 def _deployers(account: AwsAccount) -> dict[str, dict[str, tuple[Document, ...]]]:

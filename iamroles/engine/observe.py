@@ -14,16 +14,14 @@ from django.db import transaction
 from iamroles import audit, canonical, eligibility
 from iamroles.aws.gateway import AwsError, WrongAccount
 from iamroles.blueprints import facts as facts_module
-from iamroles.blueprints.facts import Facts, RemovalFacts
+from iamroles.blueprints.facts import Facts
 from iamroles.blueprints.state import State
-from iamroles.engine import finish, handover, renew
-from iamroles.engine.known import known_of
+from iamroles.engine import bound, finish, renew, unattended
 from iamroles.engine.look import look_for
 from iamroles.engine.tools import Tools
-from iamroles.models import AskedGroup, ManagedPolicy, ManagedRole, Proposal, Request, Revision, current_rules
+from iamroles.models import AskedGroup, Proposal, Request, Revision
 from iamroles.proposal import propose
 from iamroles.proposal.context import Context
-from iamroles.proposal.propose import Envelope
 from iamroles.proposal.propose import Proposal as Made
 from iamroles.rules import states
 from iamroles.transitions import WrongState, move_request, subject_of
@@ -87,23 +85,9 @@ def see(request: Request, revision: Revision, tools: Tools, *, number: int | Non
     gateway = tools.sessions.reading(tools.portal(account), request.reference)
     base, context = look_for(gateway, facts, tools.now())
     at = tools.now()
-    rules = current_rules()
-    expires_at = (at + timedelta(days=rules["life_days"])).replace(microsecond=0)
-    envelope = Envelope(
-        request=request.reference,
-        revision=number or revision.number,
-        requester=str(request.requester_id),
-        owner_group=account.owner.name,
-        expires_at=f"{expires_at:%Y-%m-%dT%H:%M:%SZ}",
-        managed_here=_managed_here(request, facts, base),
-        rules=rules,
-        environment=account.environment,
-        account_rules=account.rules(),
-        known=known_of(account, base),
-        tool_tags=tools.tool_tags,
-    )
-    if handover.was_handed_over(request, base, tools):
-        envelope = replace(envelope, managed_here=True)
+    envelope = bound.envelope_of(request, facts, base, context, tools, revision=number or revision.number)
+    expires_at = (at + timedelta(days=envelope.rules["life_days"])).replace(microsecond=0)
+    envelope = replace(envelope, expires_at=f"{expires_at:%Y-%m-%dT%H:%M:%SZ}")
     made = propose(facts=facts, base=base, context=context, envelope=envelope)
     return Seen(
         facts=facts,
@@ -114,24 +98,6 @@ def see(request: Request, revision: Revision, tools: Tools, *, number: int | Non
         expires_at=expires_at,
         account_digest=account.record_digest(),
     )
-
-
-def _managed_here(request: Request, facts: Facts, base: State) -> bool:
-    """By AWS's own ids: whoever made a thing of the same name anew did not make ours.
-
-    A role to which others added something since it was approved is adopted anew, unless it is to lose rights.
-    """
-    if base.role_arn is None:
-        ids = {policy.policy_id for policy in base.policies.values() if policy}
-        policies = ManagedPolicy.objects.filter(account=request.account, team=request.team, policy_id__in=ids)
-        return bool(ids) and policies.count() == len(ids)
-    if base.role is None:
-        return False
-    rows = ManagedRole.objects.filter(account=request.account, team=request.team, role_id=base.role.role_id)
-    row = rows.first()
-    if row is None or isinstance(facts, RemovalFacts):
-        return row is not None
-    return not any(each["live"] is not None for each in row.drift)
 
 
 def _put_off(request: Request, code: str, tools: Tools) -> str:
@@ -166,7 +132,7 @@ def _store(request: Request, seen: Seen, tools: Tools) -> str:
     revision = _revision(request)
     with transaction.atomic():
         record_observed(request, seen, revision.number, tools)
-        store_proposal(revision, seen)
+        proposal = store_proposal(revision, seen)
         if seen.made.already_right:
             data: dict[str, object] = {
                 "revision": revision.number,
@@ -180,6 +146,8 @@ def _store(request: Request, seen: Seen, tools: Tools) -> str:
         else:
             event, verb, data = "revision.proposed", "propose", proposed_data(seen, revision.number)
         move_request(request, verb, event=event, actor=tools.actor, at=seen.at, data=data, fields=fields)
+        if request.state == states.IN_REVIEW:
+            unattended.let_go(request, proposal, tools.actor, seen.at)
     return request.state
 
 

@@ -5,12 +5,16 @@ Nothing that a column says beside the digested text is believed. No AWS call is 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from iamroles import audit, canonical, eligibility, permissions, signing
 from iamroles.blueprints import build_desired
 from iamroles.blueprints import facts as facts_module
+from iamroles.engine import unattended
+from iamroles.engine.tools import Tools
 from iamroles.models import Decision, Proposal, Request, current_rules
 from iamroles.proposal.propose import Stored, digest_of, read
 from iamroles.rules import approval, approval_rules
@@ -42,7 +46,7 @@ class Proved:
     expires_at: datetime
 
 
-def prove(request: Request, proposal: Proposal, *, quorum: bool = True) -> Proved:
+def prove(request: Request, proposal: Proposal, tools: Tools, *, quorum: bool = True) -> Proved:
     """Returns the proposal as its own bytes have it. Raises NotWhatWasApproved or NotEnough.
 
     Without `quorum` nobody's rights of today are asked for: what was applied long ago is only finished.
@@ -56,13 +60,23 @@ def prove(request: Request, proposal: Proposal, *, quorum: bool = True) -> Prove
         raise NotWhatWasApproved("proposal_text", proposal.digest, recomputed) from error
     _require_same_envelope(request, proposal, stored)
     approvals = _require_signatures(proposal, recomputed)
+    content = current_rules()
     if quorum:
-        _require_quorum(request, proposal, stored)
-    identity = f"approver-{approvals[0].approver_id}"
-    if len(approvals) > 1:
-        identity = "approvals-" + canonical.digest(sorted(row.signature for row in approvals))[:32]
+        _require_today(request, proposal, content)
+    if quorum and approvals:
+        _require_quorum(proposal, stored, content)
+    elif quorum:
+        _require_unattended(request, proposal, stored, tools)
     expires_at = datetime.fromisoformat(str(stored.body["expires_at"]))
-    return Proved(proposal=proposal, stored=stored, identity=identity, expires_at=expires_at)
+    return Proved(proposal=proposal, stored=stored, identity=_identity(approvals, content), expires_at=expires_at)
+
+
+def _identity(approvals: list[Decision], content: Mapping[str, Any]) -> str:
+    if not approvals:
+        return f"rules-{content['version']}"
+    if len(approvals) > 1:
+        return "approvals-" + canonical.digest(sorted(row.signature for row in approvals))[:32]
+    return f"approver-{approvals[0].approver_id}"
 
 
 def _require_same_envelope(request: Request, proposal: Proposal, stored: Stored) -> None:
@@ -98,18 +112,36 @@ def _require_signatures(proposal: Proposal, recomputed: str) -> list[Decision]:
         if not signing.verify(signing.approval_payload(row), key=row.key_id, signature=row.signature):
             raise NotWhatWasApproved("signature", row.proposal_digest, recomputed)
     if not approvals:
-        raise NotEnough("no_approval")
+        _require_let_go(proposal, recomputed)
     return approvals
 
 
-def _require_quorum(request: Request, proposal: Proposal, stored: Stored) -> None:
-    """What is needed follows from the digested text and today's rule, not from the columns beside it."""
-    content = current_rules()
+def _require_let_go(proposal: Proposal, recomputed: str) -> None:
+    """Without an approval, the trail must say that a rule let go exactly this, and nothing later that took it back."""
+    let_go = audit.auto_approved(proposal.revision.request.reference, proposal.revision.number)
+    if let_go is None:
+        raise NotEnough("no_approval")
+    if let_go != recomputed:
+        raise NotWhatWasApproved("auto_approval", let_go, recomputed)
+
+
+def _require_today(request: Request, proposal: Proposal, content: Mapping[str, Any]) -> None:
+    """Today's rules and records must be those that were proposed for, and the requester may still ask."""
     outdated = eligibility.outdated(request, proposal, content)
     if outdated:
         raise NotEnough(outdated)
     if not permissions.may_request(request.requester, request.team, request.account).allowed:
         raise NotEnough("requester_lost_rights")
+
+
+def _require_unattended(request: Request, proposal: Proposal, stored: Stored, tools: Tools) -> None:
+    why_not = unattended.why_not(request, proposal, stored, tools)
+    if why_not:
+        raise NotEnough(why_not)
+
+
+def _require_quorum(proposal: Proposal, stored: Stored, content: Mapping[str, Any]) -> None:
+    """What is needed follows from the digested text and today's rule, not from the columns beside it."""
     subject = approval_rules.Subject.from_mapping(stored.body["subject"])
     needed = approval_rules.requirements_for(subject, owner_group=stored.body["owner_group"], content=content)
     if not approval.quorum(needed, eligibility.counting_approvals(proposal.revision)).met:

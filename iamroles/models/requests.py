@@ -167,6 +167,12 @@ class Proposal(models.Model):
         return list(self.body["sentences"])
 
     @property
+    def unattended(self) -> dict[str, Any] | None:
+        """`version` and `why` of the rule by which it may go without a person, or None."""
+        found: dict[str, Any] | None = self.body.get("unattended")
+        return found
+
+    @property
     def requirements(self) -> list[dict[str, Any]]:
         """Who must approve, as `rules.approval.Requirement.as_mapping` writes it."""
         return list(self.body["requirements"])

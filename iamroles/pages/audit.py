@@ -50,7 +50,13 @@ GROUP_WORDS: Final = {
     "audit": "The audit trail itself",
     "verification": "Verifications",
 }
-_TONES: Final = {"approval.given": "ok", "request.approved": "ok", "request.applied": "ok", "run.verified": "ok"}
+_TONES: Final = {
+    "approval.given": "ok",
+    "request.approved": "ok",
+    "request.auto_approved": "ok",
+    "request.applied": "ok",
+    "run.verified": "ok",
+}
 
 
 @dataclass(frozen=True)

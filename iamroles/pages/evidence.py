@@ -19,6 +19,7 @@ from iamroles.pages import runs as run_pages
 from iamroles.pages import sections as section_pages
 from iamroles.pages import status
 from iamroles.pages.facts import Fact, facts_of
+from iamroles.pages.progress import let_go_sentence
 from iamroles.pages.requests import KIND_WORDS
 from iamroles.pages.sections import Section
 from iamroles.pages.status import Status
@@ -101,6 +102,7 @@ class Evidence:
     sections: tuple[Section, ...]
     target: str
     decisions: tuple[DecisionLine, ...]
+    let_go: str
     runs: tuple[RunLine, ...]
     events: tuple[EventLine, ...]
     more_events: bool
@@ -129,6 +131,7 @@ def evidence_of(request: Request) -> Evidence:
         sections=section_pages.sections_of(stored, proposal) if stored and proposal else (),
         target=_json(stored.body["target"]) if stored else "",
         decisions=_decisions(request, events),
+        let_go=let_go_sentence(proposal, request.decisions.filter(revision=revision)) if proposal else "",
         runs=tuple(_run(request, run, events) for run in runs),
         events=lines,
         more_events=page.has_older,
@@ -157,6 +160,7 @@ def as_json(evidence: Evidence) -> dict[str, Any]:
         "proposal": proposal.body if proposal else None,
         "proposal_canonical": proposal.canonical if proposal else None,
         "decisions": [asdict(line) for line in evidence.decisions],
+        "approved_by_rule": evidence.proposal.unattended if evidence.let_go and evidence.proposal else None,
         "runs": [_run_json(run) for run in evidence.runs],
         "events": [asdict(line) for line in evidence.events],
         "checkpoint": evidence.note or None,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from iamroles import eligibility
 from iamroles.eligibility import Bars
@@ -32,12 +33,13 @@ class Seat:
 
 @dataclass(frozen=True)
 class Progress:
-    """`given` of `needed`; `sentence` is what the page says."""
+    """`given` of `needed`; `sentence` is what the page says, `note` why a rule did not let it go without a person."""
 
     given: int
     needed: int
     seats: tuple[Seat, ...]
     sentence: str
+    note: str = ""
 
 
 def decisions_by_revision(revisions: Iterable[int]) -> dict[int, list[Decision]]:
@@ -51,10 +53,36 @@ def decisions_by_revision(revisions: Iterable[int]) -> dict[int, list[Decision]]
 
 def progress_of(proposal: Proposal, decisions: Iterable[Decision], bars: Bars) -> Progress:
     """Returns how far a proposal is, from its loaded decisions."""
+    made = list(decisions)
+    let_go = let_go_sentence(proposal, made)
+    if let_go:
+        return Progress(0, 0, (), let_go)
     requirements = eligibility.requirements_of(proposal)
-    quorum = approval.quorum(requirements, eligibility.counting(decisions, bars))
+    quorum = approval.quorum(requirements, eligibility.counting(made, bars))
     seats = _seats(requirements, quorum.missing)
-    return Progress(quorum.given, quorum.needed, seats, _sentence(quorum.given, quorum.needed, seats))
+    why = _ATTENDED.get(proposal.body.get("attended", ""), "")
+    note = f"A rule lets such requests go without a person, but {why}." if why else ""
+    return Progress(quorum.given, quorum.needed, seats, _sentence(quorum.given, quorum.needed, seats), note)
+
+
+_ATTENDED: Final = {
+    "removes": "this one only takes rights away",
+    "not_low": "the risk of this one is not Low",
+    "adopts": "this one adopts a role that exists already",
+    "not_guarded": "this one is not proved inside both guardrails of the AWS account",
+    "foreign_parts": "this role holds parts of others, or others use its policies",
+    "first_grant": "this one passes a role that nobody was granted before",
+}
+
+
+def let_go_sentence(proposal: Proposal, decisions: Iterable[Decision]) -> str:
+    """Returns by which rule a request was approved without a person; "" for one that people approved or decide."""
+    rule = proposal.unattended
+    if rule is None or proposal.revision.request.approved_at is None:
+        return ""
+    if any(row.decision == "approve" and not row.ended_by for row in decisions):
+        return ""
+    return f"Approved by rule version {rule['version']} without a person, because: {rule['why']}"
 
 
 def _seats(requirements: Iterable[Requirement], missing: Iterable[str]) -> tuple[Seat, ...]:

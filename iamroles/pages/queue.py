@@ -181,7 +181,7 @@ def _rows(page: Sequence[Request], user: User) -> tuple[Row, ...]:
     proposals = {
         p.revision.request_id: p
         for p in Proposal.objects.filter(revision__request__in=[row.pk for row in page])
-        .select_related("revision")
+        .select_related("revision__request")
         .order_by("revision__number")
     }
     decisions = decisions_by_revision([p.revision_id for p in proposals.values()])

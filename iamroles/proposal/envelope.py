@@ -14,12 +14,15 @@ from iamroles.rules.tool_tags import ToolTag
 @dataclass(frozen=True)
 class Known:
     """What the portal itself knows. `approved` and `attached`: the documents of the role when it was last applied, and
-    the ARNs of what was attached then. `deployers`: the ARN of a CodeDeploy role to the teams that deploy through it,
-    each with its policies.
+    the ARNs of what was attached then. `own`: kind and name of the parts that the portal gave the role and that read
+    the same. `granted`: ARN and RoleId of the passed roles that were granted before. `deployers`: the ARN of a
+    CodeDeploy role to the teams that deploy through it, each with its policies.
     """
 
     approved: tuple[Document, ...] = ()
     attached: frozenset[str] = frozenset()
+    own: frozenset[tuple[str, str]] = frozenset()
+    granted: frozenset[tuple[str, str | None]] = frozenset()
     deployers: Mapping[str, Mapping[str, tuple[Document, ...]]] = field(default_factory=dict)
 
 

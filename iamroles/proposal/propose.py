@@ -16,6 +16,7 @@ from iamroles.blueprints.facts import DeployerFacts, Facts, RemovalFacts, passed
 from iamroles.blueprints.state import State
 from iamroles.proposal import older_sessions, removal, weigh, wording
 from iamroles.proposal.calls import Call
+from iamroles.proposal.certainty import certainty
 from iamroles.proposal.context import Context
 from iamroles.proposal.context import read as read_context
 from iamroles.proposal.envelope import Envelope
@@ -31,7 +32,11 @@ SCHEMA = "roledesk-proposal/1"
 
 @dataclass(frozen=True)
 class Proposal:
-    """`canonical` is the exact text that is stored and hashed; `already_right`: no call is needed, nothing to adopt."""
+    """`canonical` is the exact text that is stored and hashed; `already_right`: no call is needed, nothing to adopt.
+
+    `unattended` is the version and the reason of the rule that lets it go without a person, or None; `attended` then
+    says why a person must decide, as a code of `approval_rules.why_attended`.
+    """
 
     canonical: str
     digest: str
@@ -47,6 +52,8 @@ class Proposal:
     sentences: tuple[str, ...]
     requirements: tuple[approval.Requirement, ...]
     rules_digest: str
+    unattended: Mapping[str, Any] | None
+    attended: str
 
 
 def digest_of(text: str) -> str:
@@ -80,7 +87,12 @@ def propose(*, facts: Facts, base: State, context: Context, envelope: Envelope) 
     )
     requirements = approval_rules.requirements_for(subject, owner_group=envelope.owner_group, content=envelope.rules)
     rules_digest = approval_rules.digest(envelope.rules)
+    sure = certainty(facts, base, target, context, envelope, found, removes=only_removes)
+    attended = approval_rules.why_attended(subject, sure, envelope.rules)
+    unattended = None if attended else _let_through_by(subject, envelope)
     body = {
+        **({"unattended": unattended} if unattended else {}),
+        **({"attended": attended} if attended not in ("", "no_rule") else {}),
         **({"removes_only": True} if only_removes else {}),
         **({"own_standard": True} if envelope.account_rules.standard else {}),
         **({"owned_by": owner.as_mapping()} if owner else {}),
@@ -128,7 +140,14 @@ def propose(*, facts: Facts, base: State, context: Context, envelope: Envelope) 
         sentences=sentences,
         requirements=requirements,
         rules_digest=rules_digest,
+        unattended=unattended,
+        attended=attended,
     )
+
+
+def _let_through_by(subject: approval_rules.Subject, envelope: Envelope) -> Mapping[str, Any] | None:
+    rule = approval_rules.unattended_rule(subject, envelope.rules)
+    return {"version": envelope.rules["version"], "why": rule["why"]} if rule else None
 
 
 def _not_ours(facts: Facts, base: State) -> tuple[str, ...]:

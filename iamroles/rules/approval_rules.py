@@ -13,7 +13,7 @@ from itertools import product
 from typing import Any, Final
 
 from iamroles import canonical
-from iamroles.blueprints.facts import KINDS
+from iamroles.blueprints.facts import DEPLOYER, KINDS, REMOVAL
 from iamroles.rules import groups, risk
 from iamroles.rules.approval import Requirement
 
@@ -32,6 +32,8 @@ CONDITIONS: Final[dict[str, str]] = {
     "team": "team",
 }
 _NAME: Final = re.compile(r"[A-Za-z0-9_.@+-]{1,100}")  # what a rule can name: no blanks, so that its text can be read
+# A removal takes a second person, and a deployer policy belongs to no role whose whole state could be proved.
+UNATTENDED_KINDS: Final = tuple(kind for kind in KINDS if kind not in (REMOVAL, DEPLOYER))
 _RATED: Final = (risk.LOW, risk.MEDIUM, risk.HIGH)
 
 # Version 1: what every installation starts with. Never edited: a change is a new version, proposed and confirmed.
@@ -87,12 +89,14 @@ class Certainty:
     """What is proved of a proposal. Only with all of it may a request go without a person.
 
     `guarded`: rights and trust of the role's whole resulting state are proved inside the AWS account's guardrails.
-    `foreign`: parts of others are on the role. `first_grants`: it passes a role that nobody was granted before.
+    `foreign`: parts of others are on the role, or others use its policies. `first_grants`: it passes a role that nobody
+    was granted before. `removes`: it only takes rights away.
     """
 
     guarded: bool
     foreign: bool
     first_grants: bool
+    removes: bool = False
 
 
 def digest(content: Mapping[str, Any]) -> str:
@@ -126,9 +130,9 @@ def requirements_for(
 
 def why_attended(subject: Subject, certainty: Certainty, content: Mapping[str, Any] = STARTING_RULES) -> str:
     """Returns "" when a rule lets the request go without a person, else the first reason why one must decide."""
-    rules = [rule for rule in content["unattended"] if _matches({"production": [False], **rule["when"]}, subject)]
     reasons = (
-        (not rules, "no_rule"),
+        (unattended_rule(subject, content) is None, "no_rule"),
+        (subject.kind not in UNATTENDED_KINDS or certainty.removes, "removes"),
         (subject.risk != risk.LOW, "not_low"),
         (subject.adopts, "adopts"),
         (not certainty.guarded, "not_guarded"),
@@ -136,6 +140,12 @@ def why_attended(subject: Subject, certainty: Certainty, content: Mapping[str, A
         (certainty.first_grants, "first_grant"),
     )
     return next((code for holds, code in reasons if holds), "")
+
+
+def unattended_rule(subject: Subject, content: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Returns the first rule that lets such requests go without a person, or None. Production must be named."""
+    rules: Sequence[Mapping[str, Any]] = content["unattended"]
+    return next((rule for rule in rules if _matches({"production": [False], **rule["when"]}, subject)), None)
 
 
 def _matches(when: Mapping[str, Sequence[Any]], subject: Subject) -> bool:
@@ -202,6 +212,8 @@ def _check_rule(rule: object, keys: set[str]) -> list[str]:
         wrong += [what for need in needs for what in _check_need(need)]
     elif not rule["when"].get("kind"):
         wrong.append("name the kinds of request that may go without a person.")
+    elif not set(map(str, rule["when"]["kind"])) <= set(UNATTENDED_KINDS):
+        wrong.append(f"without a person go {', '.join(UNATTENDED_KINDS)}; other kinds always need one.")
     return wrong
 
 

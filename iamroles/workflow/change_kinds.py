@@ -49,8 +49,6 @@ def _facts_of(change: ProposedChange) -> dict[str, object]:
 
 def _rules_wrong(_target: str, content: Any) -> list[str]:
     wrong = list(approval_rules.check(content))
-    if not wrong and content["unattended"]:
-        wrong.append("No worker decides without a person yet: leave out the lines that begin with “Nobody”.")
     if not wrong and content["version"] != current_rules()["version"] + 1:
         wrong.append("The rules changed meanwhile. Open them again.")
     if not wrong and content == {**current_rules(), "version": content["version"]}:

@@ -428,6 +428,9 @@ def check_consistency(files: dict[str, bytes], older: Note | None, size: int, ro
         raise Tampered("the trail does not continue the one that your older checkpoint covers")
 
 
+_DECIDED = ("revision.proposed", "approval.given", "request.approved", "request.auto_approved")
+
+
 def check_documents(files: dict[str, bytes], events: list[dict[str, Any]]) -> None:
     """Checks that each document has the digest that names it, and that every proposal that was decided on is there."""
     found = set()
@@ -438,7 +441,7 @@ def check_documents(files: dict[str, bytes], events: list[dict[str, Any]]) -> No
                 raise Tampered(f"{name} does not have the digest of its name")
             found.add(digest)
     for event in events:
-        if event["action"] in ("revision.proposed", "approval.given", "request.approved"):
+        if event["action"] in _DECIDED:
             digest = event["data"]["proposal_digest"]
             if digest not in found:
                 raise Tampered(f"the proposal {digest} of {event['request']} is not among the documents")

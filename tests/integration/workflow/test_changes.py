@@ -94,7 +94,7 @@ class TestRules:
             ({"version": 3}, "The rules changed meanwhile"),
             ({"rules": STARTING_RULES["rules"][:1]}, "No rule says who approves"),
             ({"life_days": 400}, "1 to 90 days"),
-            ({"unattended": [{"when": {"kind": ["grant"]}, "why": "Routine."}]}, "No worker decides without a person"),
+            ({"unattended": [{"when": {"kind": ["removal"]}, "why": "Routine."}]}, "other kinds always need one"),
         ],
     )
     def test_wrong_ones_are_not_proposed(self, operator: User, change: dict[str, Any], said: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -119,6 +120,8 @@ class TestCheck:
             ({"rules": [rule({}, (["approvers"], 1), why="")]}, "say why"),
             ({"unattended": [{"when": {}, "why": "Routine."}]}, "name the kinds"),
             ({"unattended": [rule({"kind": ["grant"]}, (["approvers"], 1))]}, "exactly when, why"),
+            ({"unattended": [{"when": {"kind": ["removal"]}, "why": "Routine."}]}, "other kinds always need one"),
+            ({"unattended": [{"when": {"kind": ["deployer"]}, "why": "Routine."}]}, "other kinds always need one"),
         ],
     )
     def test_says_what_is_wrong(self, wrong: dict[str, Any], said: str) -> None:
@@ -153,6 +156,7 @@ class TestUnattended:
             ({}, Certainty(guarded=False, foreign=False, first_grants=False), "not_guarded"),
             ({}, Certainty(guarded=True, foreign=True, first_grants=False), "foreign_parts"),
             ({}, Certainty(guarded=True, foreign=False, first_grants=True), "first_grant"),
+            ({}, replace(SURE, removes=True), "removes"),
         ],
     )
     def test_anything_else_waits_for_a_person(self, changes: dict[str, Any], certainty: Certainty, code: str) -> None:
