@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db import transaction
 
-from iamroles import audit
+from iamroles import audit, notices
 from iamroles.audit import Actor, Change, Subject
 from iamroles.models import Decision, Proposal, Request, Run
 from iamroles.rules import states
@@ -68,6 +68,7 @@ def move_request(
             changes=changes,
             data=data,
         )
+        notices.tell(request, event, actor_id=actor.id or "", at=at)
     return request
 
 
@@ -110,6 +111,8 @@ def move_run(
             code=code,
             data=data,
         )
+        if run.stop_reason != states.RECALLED:
+            notices.tell(run.request, event, actor_id=actor.id or "", at=at)
     return run
 
 

@@ -13,6 +13,7 @@ from iamroles.models.events import (
 from iamroles.models.exports import ExportJob, ExportPart, VerificationOrder
 from iamroles.models.inventory import ManagedPolicy, ManagedRole, ObservationOrder
 from iamroles.models.looks import AccountLook
+from iamroles.models.notices import Notice
 from iamroles.models.people import GroupMembership, Membership, Team, User
 from iamroles.models.requests import AskedGroup, Proposal, Request, Revision
 from iamroles.models.reviews import Decision, Submission
@@ -40,6 +41,7 @@ __all__ = [
     "ManagedPolicy",
     "ManagedRole",
     "Membership",
+    "Notice",
     "ObservationOrder",
     "Proposal",
     "ProposedChange",

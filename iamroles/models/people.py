@@ -11,10 +11,11 @@ from django.db import models
 
 
 class User(AbstractUser):
-    """A person who signs in. `theme` is "", "light" or "dark"; `time_zone` an IANA name."""
+    """A person who signs in. `time_zone` is an IANA name, `mail` whether notices are mailed."""
 
     time_zone = models.CharField(max_length=64, default="UTC")
     single_keys = models.BooleanField(default=True)
+    mail = models.BooleanField(default=True)
 
     @property
     def display_name(self) -> str:

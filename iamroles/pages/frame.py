@@ -8,7 +8,7 @@ from operator import or_
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from iamroles import permissions
+from iamroles import notices, permissions
 from iamroles.models import AskedGroup, Decision, KillSwitch, ProposedChange, Request, User
 from iamroles.models.changes import WAITING
 from iamroles.rules import states
@@ -17,7 +17,7 @@ from iamroles.rules import states
 @dataclass(frozen=True)
 class Navigation:
     """`waiting` is 0 for people without an approval queue, `changes` None for those who confirm no changes; `paused` is
-    the kill switch while it is on.
+    the kill switch while it is on; `unread` counts notices.
     """
 
     approvals: bool
@@ -26,10 +26,11 @@ class Navigation:
     operations: bool
     paused: KillSwitch | None
     changes: int | None = None
+    unread: int = 0
 
 
 def navigation_for(user: User) -> Navigation:
-    """Returns the navigation for a signed-in person. At most four queries, whatever the number of rows."""
+    """Returns the navigation for a signed-in person. At most five queries, whatever the number of rows."""
     reviews = permissions.may_review(user).allowed
     return Navigation(
         approvals=reviews,
@@ -38,6 +39,7 @@ def navigation_for(user: User) -> Navigation:
         operations=permissions.may_operate(user).allowed,
         paused=KillSwitch.objects.first(),
         changes=changes_for(user),
+        unread=notices.unread(user).count(),
     )
 
 

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 
 from django.db.models import Count, Min, Q, QuerySet
 
-from iamroles import audit, permissions
+from iamroles import audit, notices, permissions
 from iamroles.audit.find import Status as Sealing
-from iamroles.models import AwsAccount, Decision, Request, User
+from iamroles.models import AwsAccount, Decision, Notice, Request, User
 from iamroles.pages import frame, status
 from iamroles.pages.managed import Observed, observed
 from iamroles.pages.status import Status
@@ -55,6 +55,7 @@ class Home:
     trail: Sealing | None
     drift: Observed | None
     asks: bool
+    notices: tuple[Notice, ...] = ()
 
     @property
     def is_new(self) -> bool:
@@ -77,6 +78,7 @@ def home_of(user: User, now: datetime) -> Home:
         trail=audit.status() if names & {groups.AUDITORS, groups.SECURITY, groups.OPERATORS} else None,
         drift=_drift(user, names),
         asks=user.teams.exists(),
+        notices=tuple(notices.unread(user)[:_ROWS]),
     )
 
 

@@ -21,6 +21,7 @@ from iamroles.models import (
     AwsAccount,
     KillSwitch,
     ManagedRole,
+    Notice,
     ObservationOrder,
     Proposal,
     Request,
@@ -32,6 +33,7 @@ from iamroles.pages.accounts import AccountRow
 from iamroles.rules import states
 
 LATE: Final = timedelta(seconds=60)  # work that is due for longer than this means that no worker takes it
+NOTICES_LATE: Final = timedelta(minutes=10)
 TRIES_AT_MOST: Final = 12
 
 
@@ -68,7 +70,7 @@ def health(at: datetime) -> Health:
     due = due_work(at)
     work = (_worker(due, at), _waiting(due), _stuck(), _paused())
     accounts = account_pages.accounts()
-    rows = (_database(), *work, _accounts(accounts), _inventory(accounts), _sealing(at))
+    rows = (_database(), *work, _accounts(accounts), _inventory(accounts), _sealing(at), _notices(at))
     bad = [row for row in rows if row.tone == "bad"]
     warned = [row for row in rows if row.tone == "warn"]
     if bad:
@@ -207,3 +209,41 @@ def _sealing(at: datetime) -> HealthRow:
 
 def _events(count: int) -> str:
     return "1 event is" if count == 1 else f"{count:,} events are"
+
+
+@dataclass(frozen=True)
+class Unsent:
+    """A notice that was not sent. `to` names the person or the webhook; `given_up` when it is not tried again."""
+
+    notice: Notice
+    to: str
+    given_up: bool
+
+
+def unsent() -> tuple[Unsent, ...]:
+    """Returns the newest notices whose last try failed, at most 20. One query."""
+    rows = Notice.objects.exclude(code="").select_related("request", "person").order_by("-pk")[:20]
+    return tuple(
+        Unsent(row, row.person.display_name if row.person else "the webhook", row.next_try_at is None) for row in rows
+    )
+
+
+def _notices(at: datetime) -> HealthRow:
+    late = Q(next_try_at__lt=at - NOTICES_LATE)
+    found = Notice.objects.aggregate(
+        given_up=Count("pk", filter=Q(next_try_at=None) & ~Q(code="")),
+        failing=Count("pk", filter=Q(next_try_at__isnull=False) & ~Q(code="")),
+        late=Count("pk", filter=late),
+        oldest=Min("next_try_at", filter=late),
+    )
+    if found["late"]:
+        text = f"{_counted(found['late'], 'notice')} should have been sent by now."
+        return HealthRow("Notices", text, "bad", "manage.py tend", found["oldest"])
+    if found["given_up"] or found["failing"]:
+        text = f"{_counted(found['given_up'], 'notice')} given up, {found['failing']:,} tried again later. See below."
+        return HealthRow("Notices", text, "warn", "Look at EMAIL_HOST and ROLEDESK_WEBHOOK_URL")
+    return HealthRow("Notices", "Mail and webhook: nothing failed.", "ok")
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"

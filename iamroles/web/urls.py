@@ -30,6 +30,7 @@ register_converter(ExportReference, "exp")
 
 urlpatterns = [
     path("", home.home, name="home"),
+    path("notices/read/", home.notices_read, name="notices_read"),
     path("requests/new/", start.request_start, name="request_start"),
     path("requests/new/role/", drafts.role_request_new, name="role_request_new"),
     path("requests/new/passrole/", drafts.grant_request_new, name="grant_request_new"),

@@ -92,9 +92,9 @@ def worker(place: Place) -> Spec:
 
 
 def tend(place: Place) -> Spec:
-    """Returns the ticking process: the only one that can seal the audit trail."""
-    key = {"ROLEDESK_AUDIT_KEY_FILE": str(place.var / "keys" / "audit.key")}
-    return Spec("tend", _python("manage.py", "tend"), _base(place, "tend") | key)
+    """Returns the ticking process: the only one that can seal the audit trail. It writes mails, with links."""
+    own = {"ROLEDESK_AUDIT_KEY_FILE": str(place.var / "keys" / "audit.key"), "BASE_URL": place.url}
+    return Spec("tend", _python("manage.py", "tend"), _base(place, "tend") | own)
 
 
 def _python(*arguments: str) -> tuple[str, ...]:

@@ -42,6 +42,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = (
 )
 
 ROLEDESK_DEMO = True
+ROLEDESK_WEBHOOK_LOOPBACK = True
 ROLEDESK_ENVIRONMENT = env.text("ROLEDESK_ENVIRONMENT", "Demo, simulated AWS")
 # A person at the command line is everybody; each process of the supervisor gets its own keys by name and no other.
 _by_hand = ROLEDESK_PROCESS == "command"

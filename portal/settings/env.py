@@ -42,15 +42,15 @@ def number(name: str, default: float) -> float:
         raise ImproperlyConfigured(f"{name} is {value!r}. Use a number.") from None
 
 
-def secret(name: str) -> str:
-    """Returns the variable NAME, or the contents of the file that NAME_FILE names; neither raises."""
+def secret(name: str, default: str | None = None) -> str:
+    """Returns the variable NAME, or the contents of the file that NAME_FILE names; neither raises without a default."""
     path = os.environ.get(f"{name}_FILE", "")
     if path:
         try:
             return Path(path).read_text(encoding="utf-8").strip()
         except OSError as error:
             raise ImproperlyConfigured(f"{name}_FILE names {path}, which cannot be read: {error.strerror}.") from error
-    return text(name)
+    return text(name, default)
 
 
 def database(url: str) -> dict[str, object]:

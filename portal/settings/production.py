@@ -56,7 +56,7 @@ _needs = {
 for _name in _needs.get(ROLEDESK_PROCESS, ()):
     env.text(_name)
 _forbidden = {
-    "web": ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "ROLEDESK_AUDIT_KEY_FILE"),
+    "web": ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "ROLEDESK_AUDIT_KEY_FILE", "ROLEDESK_WEBHOOK_SECRET"),
     "worker": ("ROLEDESK_SIGNING_KEY_FILE", "ROLEDESK_AUDIT_KEY_FILE"),
     "tend": ("ROLEDESK_SIGNING_KEY_FILE",),
 }

@@ -26,6 +26,7 @@ STORAGES = {
 }
 STATIC_ROOT = VAR / "static"
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+ROLEDESK_WEBHOOK_LOOPBACK = True
 CELERY_BROKER_URL = env.text("REDIS_URL", "memory://")
 
 configure(json=False)

@@ -9,11 +9,14 @@ from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.views.decorators.http import require_safe
+from django.urls import reverse
+from django.views.decorators.http import require_POST, require_safe
 
+from iamroles import notices
 from iamroles.pages.exports import ready_exports
 from iamroles.pages.home import demo_steps, home_of
 from iamroles.web.caller import user_of
+from iamroles.web.once import SeeOther
 
 
 @login_required
@@ -25,3 +28,13 @@ def home(request: HttpRequest) -> HttpResponse:
     if settings.ROLEDESK_DEMO:
         context["demo_steps"] = demo_steps()
     return render(request, "iamroles/home.html", context)
+
+
+@login_required
+@require_POST
+def notices_read(request: HttpRequest) -> HttpResponse:
+    """Marks as read what the person was shown: up to the newest notice of the page that was sent. Repeatable."""
+    last = request.POST.get("last", "")
+    if last.isascii() and last.isdigit() and len(last) < 19:
+        notices.mark_read(user_of(request), last=int(last), at=datetime.now(UTC))
+    return SeeOther(reverse("home"))

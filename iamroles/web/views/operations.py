@@ -29,7 +29,12 @@ def operations_health(request: HttpRequest) -> HttpResponse:
     if not allowed.allowed:
         return refuse_look(request, "view_operations", allowed)
     at = datetime.now(UTC)
-    context = {"health": operations_pages.health(at), "pauses": job_pages.pauses(), "at": at}
+    context = {
+        "health": operations_pages.health(at),
+        "unsent": operations_pages.unsent(),
+        "pauses": job_pages.pauses(),
+        "at": at,
+    }
     return render(request, "iamroles/operations_health.html", context)
 
 

@@ -26,29 +26,32 @@ _YEAR = 365 * 24 * 3600
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def preferences(request: HttpRequest) -> HttpResponse:
-    """Shows and stores time zone and single keys."""
+    """Shows and stores time zone, single keys and mail."""
     user = user_of(request)
     if request.method != "POST":
-        return _page(request, user.time_zone, keys=user.single_keys)
+        return _page(request, user.time_zone, keys=user.single_keys, mail=user.mail)
     zone = request.POST.get("time_zone", "").strip()
-    keys = request.POST.get("single_keys") == "on"
+    keys, mail = (request.POST.get(name) == "on" for name in ("single_keys", "mail"))
     address = reverse("preferences")
 
     def produce() -> str:
-        set_preferences(user=user, time_zone=zone, single_keys=keys, actor=actor_of(request), at=datetime.now(UTC))
+        set_preferences(
+            user=user, time_zone=zone, single_keys=keys, mail=mail, actor=actor_of(request), at=datetime.now(UTC)
+        )
         messages.success(request, "Your settings are saved.")
         return address
 
     try:
         return once(request, user, produce, meanwhile=address)
     except Invalid as error:
-        return _page(request, zone, keys=keys, problem=str(error))
+        return _page(request, zone, keys=keys, mail=mail, problem=str(error))
 
 
-def _page(request: HttpRequest, zone: str, *, keys: bool, problem: str = "") -> HttpResponse:
+def _page(request: HttpRequest, zone: str, *, keys: bool, mail: bool, problem: str = "") -> HttpResponse:
     context = {
         "zone": zone,
         "single_keys": keys,
+        "mail": mail,
         "zones": sorted(available_timezones()),
         "problem": problem,
         "problems": [("time-zone", problem)] if problem else [],

@@ -20,6 +20,7 @@ SIGN_IN = 302
 # name: (kind of argument, method, anonymous, outsider, insider, who the insider is)
 TABLE: dict[str, tuple[str, str, int, int, int, str]] = {
     "home": ("", "get", SIGN_IN, 200, 200, "requester"),
+    "notices_read": ("", "get", SIGN_IN, 405, 405, "requester"),
     "request_start": ("", "get", SIGN_IN, 200, 200, "requester"),
     "role_request_new": ("", "get", SIGN_IN, 200, 200, "requester"),
     "grant_request_new": ("", "get", SIGN_IN, 200, 200, "requester"),
@@ -133,7 +134,7 @@ def test_lets_in_whom_the_table_says(name: str, people: dict[str, User], in_revi
 
 
 POSTED = ["approval_decide", "request_discard", "request_comment", "theme", "request_act", "request_against_aws"]
-POSTED += ["request_resolve", "pause_everything", "pause_account"]
+POSTED += ["notices_read", "request_resolve", "pause_everything", "pause_account"]
 
 
 @pytest.mark.parametrize("name", POSTED)

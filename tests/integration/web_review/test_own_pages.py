@@ -21,7 +21,7 @@ Key = Callable[[], str]
 
 class TestPreferences:
     def test_stores_zone_and_keys_with_an_event(self, here: World, signed_in: NewClient, key: Key) -> None:
-        values = {"time_zone": "Europe/Berlin", "idempotency_key": key()}
+        values = {"time_zone": "Europe/Berlin", "mail": "on", "idempotency_key": key()}
         answer = signed_in("rosa").post(reverse("preferences"), values)
         assert (answer.status_code, answer["Location"]) == (303, "/settings/")
         rosa = here.people["rosa"]
@@ -106,5 +106,5 @@ class TestHealth:
         )
 
     def test_costs_the_same_queries_whatever_the_rows(self, here: World, django_assert_max_num_queries: Any) -> None:
-        with django_assert_max_num_queries(19):
+        with django_assert_max_num_queries(20):
             health(world.now())

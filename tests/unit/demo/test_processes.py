@@ -53,7 +53,7 @@ def test_only_the_worker_holds_aws_credentials() -> None:
 
 def test_only_tend_can_seal_the_audit_trail() -> None:
     assert processes.tend(PLACE).environment == (
-        COMMON | django("tend") | {"ROLEDESK_AUDIT_KEY_FILE": "/v/keys/audit.key"}
+        COMMON | django("tend") | {"ROLEDESK_AUDIT_KEY_FILE": "/v/keys/audit.key", "BASE_URL": PLACE.url}
     )
 
 

@@ -1,0 +1,54 @@
+"""The outbox of notices: who is to be told what about a request, on pages, by mail and by webhook."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+from django.conf import settings
+from django.db import models
+
+# What happened, as it ends "REQ-000142 …" on pages, in mails and webhooks.
+HAPPENED: Final = {
+    "revision.proposed": "needs approval",
+    "request.reopened": "needs approval again",
+    "request.approved": "is approved",
+    "request.rejected": "is rejected",
+    "changes.requested": "needs changes",
+    "request.applied": "is applied",
+    "run.stopped": "has stopped",
+}
+WAITING, DECIDED, APPLIED, FAILED = "waiting", "decided", "applied", "failed"
+KEPT: Final = timedelta(days=90)
+
+
+class Notice(models.Model):
+    """One thing to tell one person, or the webhook where `person` is empty. `event` is what happened.
+
+    `next_try_at` is when it may be sent (again), None once that is settled: then it was sent at `sent_at`, was not
+    wanted, or was given up with `code`. `seen_at` is when the person had read it on a page.
+    """
+
+    request = models.ForeignKey("iamroles.Request", on_delete=models.CASCADE, related_name="notices")
+    person = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.CASCADE, related_name="notices"
+    )
+    kind = models.CharField(max_length=10)
+    event = models.CharField(max_length=40)
+    at = models.DateTimeField()
+    tries = models.PositiveIntegerField(default=0)
+    next_try_at = models.DateTimeField(null=True, blank=True)
+    sent_at = models.DateTimeField(null=True, blank=True)
+    code = models.CharField(max_length=80, blank=True, default="")
+    seen_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes = (
+            models.Index(fields=("next_try_at",), condition=models.Q(next_try_at__isnull=False), name="notice_due"),
+            models.Index(fields=("person", "-id"), condition=models.Q(seen_at=None), name="notice_unseen"),
+        )
+
+    @property
+    def happened(self) -> str:
+        """What happened, e.g. "is approved"."""
+        return HAPPENED[self.event]

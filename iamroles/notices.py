@@ -1,0 +1,66 @@
+"""Who is told when a request changes: rows of an outbox, written in the transaction of the change. `tend` sends them.
+
+What a row says is written when it is sent, from what the request is then.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+from django.db.models import Q, QuerySet
+
+from iamroles.models import AskedGroup, Notice, Request, Revision, User
+from iamroles.models.notices import APPLIED, DECIDED, FAILED, WAITING
+from iamroles.rules import groups
+
+# What happened: the events that somebody is told of.
+KINDS: Final[dict[str, str]] = {
+    "revision.proposed": WAITING,
+    "request.reopened": WAITING,
+    "request.approved": DECIDED,
+    "request.rejected": DECIDED,
+    "changes.requested": DECIDED,
+    "request.applied": APPLIED,
+    "run.stopped": FAILED,
+}
+
+
+def tell(request: Request, event: str, *, actor_id: str, at: datetime) -> int:
+    """Writes the notices of an event, if anybody is told of it; never to who did it. Returns how many.
+
+    The caller holds the transaction that changes the request.
+    """
+    kind = KINDS.get(event)
+    if kind is None:
+        return 0
+    people = _people(request, kind).exclude(pk=actor_id if actor_id.isdigit() else 0)
+    rows = [
+        Notice(request=request, person=person, kind=kind, event=event, at=at, next_try_at=at if person.mail else None)
+        for person in people.distinct().order_by("pk")
+    ]
+    rows.append(Notice(request=request, kind=kind, event=event, at=at, next_try_at=at))
+    return len(Notice.objects.bulk_create(rows))
+
+
+def _people(request: Request, kind: str) -> QuerySet[User]:
+    active = User.objects.filter(is_active=True)
+    if kind != WAITING:
+        wanted = Q(pk=request.requester_id)
+        return active.filter(wanted | Q(groups__name=groups.OPERATORS) if kind == FAILED else wanted)
+    asked = AskedGroup.objects.filter(
+        proposal__revision__request=request, proposal__revision__number=request.revision_number
+    )
+    authors = Revision.objects.filter(request=request).values("created_by")
+    return active.filter(groups__name__in=asked.values("group")).exclude(pk__in=authors)
+
+
+def unread(person: User) -> QuerySet[Notice]:
+    """Returns what the person has not read yet, newest first. What waits for a decision is counted in the queue."""
+    rows = Notice.objects.filter(person=person, seen_at=None).exclude(kind=WAITING)
+    return rows.select_related("request__account").order_by("-pk")
+
+
+def mark_read(person: User, *, last: int, at: datetime) -> int:
+    """Marks as read what the person was shown, up to the row `last`. Returns how many."""
+    return unread(person).filter(pk__lte=last).update(seen_at=at)
