@@ -68,7 +68,7 @@ EVENTS: Final[dict[str, Keys]] = {
     "revision.created": _keys("revision cause previous_digest"),
     "revision.proposed": _keys(_PROPOSED),
     "request.found_right": _keys("revision base_digest target_digest"),
-    "approval.given": _keys("revision proposal_digest seen_digest groups given needed", "approval acknowledged"),
+    "approval.given": _keys("revision proposal_digest seen_digest groups given needed", "approval acknowledged viewed"),
     "approval.taken_back": _keys("revision proposal_digest approval cause"),
     "approval.voided": _keys("revision proposal_digest approval cause"),
     "changes.requested": _keys("revision proposal_digest"),

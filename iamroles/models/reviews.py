@@ -10,6 +10,7 @@ class Decision(models.Model):
     """One approve, changes or reject. `ended_at` with `ended_by` says when it stopped counting, and why.
 
     `ended_by` is "", "taken_back" or "voided" (an edit, a changed dependency). Only approvals carry a signature.
+    `viewed` are the ids of the page's sections that the approver marked as viewed, as they stood then.
     """
 
     request = models.ForeignKey("iamroles.Request", on_delete=models.PROTECT, related_name="decisions")
@@ -19,6 +20,7 @@ class Decision(models.Model):
     decision = models.CharField(max_length=10)
     reason = models.TextField(blank=True, default="")
     acknowledged = models.JSONField(default=list)
+    viewed = models.JSONField(default=list)
     groups = models.JSONField(default=list)
     at = models.DateTimeField()
     signed_in_at = models.DateTimeField()

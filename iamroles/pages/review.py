@@ -118,6 +118,12 @@ def review_page(request: Request, proposal: Proposal, user: User, to_tick: Seque
     )
 
 
+def section_marks(proposal: Proposal) -> dict[str, str]:
+    """Returns the id of each section by the mark that says its content. Raises ProposalChanged."""
+    sections = section_pages.sections_of(read_proposal(proposal.canonical), proposal) if proposal.body else ()
+    return {section.mark: section.anchor for section in sections}
+
+
 def _closed_reason(request: Request, proposal: Proposal, user: User, own: Decision | None, bars: Bars) -> str:
     """Returns the sentence that stands in the place of the decision form, or ""."""
     allowance = eligibility.may_decide(user, proposal, bars)

@@ -5,6 +5,7 @@ Everything comes from the stored canonical text, which is what the digest covers
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -76,6 +77,12 @@ class Section:
     properties: tuple[Property, ...] = ()
     passed: tuple[Passed, ...] = ()
     anchors: frozenset[str] = field(default_factory=frozenset)
+
+    @property
+    def mark(self) -> str:
+        """The id with a digest of all that the section shows: another content is another mark."""
+        shown = repr((self.title, self.summary, self.exhibits, self.properties, self.passed))
+        return f"{self.anchor}.{hashlib.sha256(shown.encode()).hexdigest()[:16]}"
 
 
 def sections_of(stored: Stored, proposal: Proposal) -> tuple[Section, ...]:

@@ -56,6 +56,7 @@ urlpatterns = [
     path("approvals/<ref:request_id>/", review.approval_review, name="approval_review"),
     path("approvals/<ref:request_id>/decide/", review.approval_decide, name="approval_decide"),
     path("approvals/<ref:request_id>/take-back/", review.approval_take_back, name="approval_take_back"),
+    path("approvals/<ref:request_id>/viewed/", review.approval_viewed, name="approval_viewed"),
     path("inventory/", inventory.inventory_list, name="inventory_list"),
     path("inventory/<int:role_id>/", inventory.inventory_role, name="inventory_role"),
     path("inventory/check/", inventory.role_check, name="role_check"),

@@ -43,6 +43,7 @@ def decide(
     actor: Actor,
     at: datetime,
     acknowledged: Sequence[str] = (),
+    viewed: Sequence[str] = (),
 ) -> Request:
     """Records one decision on exactly the content that was seen, and moves the request when that settles it.
 
@@ -70,7 +71,7 @@ def decide(
     if Decision.objects.filter(revision=proposal.revision, approver=user, ended_by="").exists():
         raise WrongState(request.reference, "decide twice", "decided by you")
     counted = eligibility.groups_since(user, bars.since) & set(eligibility.deciding_groups(proposal))
-    row = _store(user, decision, reason, acknowledged, signed_in_at, at, request, proposal, counted)
+    row = _store(user, decision, reason, acknowledged, viewed, signed_in_at, at, request, proposal, counted)
     if decision == APPROVE:
         return _count(row, request, proposal, actor, at)
     event = {CHANGES: "changes.requested", REJECT: "request.rejected"}[decision]
@@ -126,6 +127,7 @@ def _store(
     decision: str,
     reason: str,
     acknowledged: Sequence[str],
+    viewed: Sequence[str],
     signed_in_at: datetime,
     at: datetime,
     request: Request,
@@ -140,6 +142,7 @@ def _store(
         decision=decision,
         reason=reason.strip(),
         acknowledged=sorted(set(acknowledged)),
+        viewed=sorted(set(viewed)),
         groups=sorted(counted),
         at=at,
         signed_in_at=signed_in_at,
@@ -175,6 +178,7 @@ def _count(
             "groups": row.groups,
             "given": found.given,
             "needed": found.needed,
+            "viewed": row.viewed,
         },
     )
     if not found.met:

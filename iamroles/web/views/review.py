@@ -22,6 +22,7 @@ from iamroles.pages import review as review_pages
 from iamroles.pages.progress import decisions_by_revision, progress_of
 from iamroles.rules import risk
 from iamroles.transitions import WrongState
+from iamroles.web import viewed as viewed_marks
 from iamroles.web.caller import actor_of, signed_in_at, user_of
 from iamroles.web.once import once
 from iamroles.web.reading import load_request, may_look, refuse_look
@@ -91,7 +92,8 @@ def _review(request: HttpRequest, row: Request, typed: Typed, status: int = 200,
         return redirect("request_detail", row.pk)
     to_tick = [finding["id"] for finding in decide.to_acknowledge(proposal)]
     page = review_pages.review_page(row, proposal, user_of(request), to_tick)
-    context = {"page": page, "typed": typed, "request_row": row, **more}
+    marks = viewed_marks.kept(request, row.pk)
+    context = {"page": page, "typed": typed, "request_row": row, "viewed": marks, **more}
     return render(request, "iamroles/approval_review.html", context, status=status)
 
 
@@ -110,6 +112,7 @@ def approval_decide(request: HttpRequest, request_id: int) -> HttpResponse:
         acknowledged=tuple(request.POST.getlist("acknowledged")),
         proposal_digest=request.POST.get("proposal_digest", "")[:64],
     )
+    viewed_marks.keep(request, row.pk, request.POST.getlist("viewed"))
     try:
         return once(request, user, lambda: _decide(request, row, user, typed), meanwhile=reverse("approval_queue"))
     except SignInTooOld:
@@ -125,10 +128,24 @@ def approval_decide(request: HttpRequest, request_id: int) -> HttpResponse:
         return _decided_meanwhile(request, row, typed)
 
 
+@login_required
+@require_POST
+def approval_viewed(request: HttpRequest, request_id: int) -> HttpResponse:
+    """Keeps which sections are marked as viewed, for the person's next look; a decision carries them itself."""
+    row = load_request(request_id)
+    allowed = may_look(request, row)
+    if not allowed.allowed:
+        return refuse_look(request, "mark_viewed", allowed, row)
+    viewed_marks.keep(request, row.pk, request.POST.getlist("viewed"))
+    return HttpResponse(status=204)
+
+
 _ANCHORS = {"reason": "decision-reason", "acknowledged": "acknowledged-0", "decision": "decide"}
 
 
 def _decide(request: HttpRequest, row: Request, user: User, typed: Typed) -> str:
+    proposal = row.current_proposal()
+    sections = review_pages.section_marks(proposal) if proposal is not None and proposal.intact else {}
     decide.decide(
         request_id=row.pk,
         user=user,
@@ -136,6 +153,7 @@ def _decide(request: HttpRequest, row: Request, user: User, typed: Typed) -> str
         seen_digest=typed.proposal_digest,
         reason=typed.reason[:2000],
         acknowledged=list(typed.acknowledged),
+        viewed=viewed_marks.still(request.POST.getlist("viewed"), sections),
         signed_in_at=signed_in_at(request),
         actor=actor_of(request),
         at=datetime.now(UTC),

@@ -45,6 +45,7 @@ TABLE: dict[str, tuple[str, str, int, int, int, str]] = {
     "approval_queue": ("", "get", SIGN_IN, 403, 200, "approver"),
     "approval_review": ("request", "get", SIGN_IN, 403, 200, "approver"),
     "approval_decide": ("request", "get", SIGN_IN, 405, 405, "approver"),
+    "approval_viewed": ("request", "get", SIGN_IN, 405, 405, "approver"),
     "approval_take_back": ("request", "get", SIGN_IN, 405, 405, "approver"),
     "inventory_list": ("", "get", SIGN_IN, 200, 200, "requester"),
     "inventory_role": ("role", "get", SIGN_IN, 404, 404, "requester"),
@@ -134,7 +135,7 @@ def test_lets_in_whom_the_table_says(name: str, people: dict[str, User], in_revi
 
 
 POSTED = ["approval_decide", "request_discard", "request_comment", "theme", "request_act", "request_against_aws"]
-POSTED += ["notices_read", "request_resolve", "pause_everything", "pause_account"]
+POSTED += ["notices_read", "approval_viewed", "request_resolve", "pause_everything", "pause_account"]
 
 
 @pytest.mark.parametrize("name", POSTED)

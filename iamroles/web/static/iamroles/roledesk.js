@@ -51,12 +51,14 @@
   }
 
   function press(keys) {
-    const found = [...document.querySelectorAll(`[data-key="${CSS.escape(keys)}"]`)]
+    const next = () => [...document.querySelectorAll(`[data-key="${CSS.escape(keys)}"]`)]
       .find((element) => visible(element) && !element.matches(":checked"));
+    const found = next();
     if (!found) return false;
     const presses = found.matches("a, button, summary, [type=checkbox]") && !found.hasAttribute("data-key-focus");
     if (presses) found.click();
     else found.focus();
+    if (found.hasAttribute("data-key-next")) next()?.focus();
     return true;
   }
 
