@@ -144,12 +144,15 @@ def people_of(names: Iterable[str]) -> QuerySet[User]:
     return rows.prefetch_related("groups", "group_memberships")
 
 
-def could_approve(proposal: Proposal, bars: Bars) -> list[User]:
-    """Returns the people whose approval would count, whether they have given it or not."""
+def could_approve(proposal: Proposal, bars: Bars, people: Iterable[User] | None = None) -> list[User]:
+    """Returns the people whose approval would count, whether they have given it or not.
+
+    `people` are the loaded people of these groups and others, for lists of requests; else they are read.
+    """
     wanted = frozenset(deciding_groups(proposal))
     return [
         user
-        for user in people_of(wanted)
+        for user in (people_of(wanted) if people is None else people)
         if person_of(user) not in bars.people and groups_since(user, bars.since) & wanted
     ]
 

@@ -5,12 +5,12 @@ What a row says is written when it is sent, from what the request is then.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from django.db.models import Q, QuerySet
 
-from iamroles.models import AskedGroup, Notice, Request, Revision, User
+from iamroles.models import AskedGroup, Decision, Notice, Request, Revision, User
 from iamroles.models.notices import APPLIED, DECIDED, FAILED, WAITING
 from iamroles.rules import groups
 
@@ -18,12 +18,16 @@ from iamroles.rules import groups
 KINDS: Final[dict[str, str]] = {
     "revision.proposed": WAITING,
     "request.reopened": WAITING,
+    "request.reminded": WAITING,
     "request.approved": DECIDED,
     "request.rejected": DECIDED,
     "changes.requested": DECIDED,
     "request.applied": APPLIED,
     "run.stopped": FAILED,
 }
+
+
+REMIND_AFTER: Final = timedelta(hours=4)
 
 
 def tell(request: Request, event: str, *, actor_id: str, at: datetime) -> int:
@@ -52,7 +56,15 @@ def _people(request: Request, kind: str) -> QuerySet[User]:
         proposal__revision__request=request, proposal__revision__number=request.revision_number
     )
     authors = Revision.objects.filter(request=request).values("created_by")
-    return active.filter(groups__name__in=asked.values("group")).exclude(pk__in=authors)
+    decided = Decision.objects.filter(request=request, revision__number=request.revision_number, ended_by="")
+    people = active.filter(groups__name__in=asked.values("group"))
+    return people.exclude(pk__in=authors).exclude(pk__in=decided.values("approver"))
+
+
+def next_reminder(request: Request) -> datetime | None:
+    """Returns when those who can decide may be reminded (again), or None before they were ever told."""
+    told = Notice.objects.filter(request=request, kind=WAITING).order_by("-at").values_list("at", flat=True).first()
+    return told + REMIND_AFTER if told else None
 
 
 def unread(person: User) -> QuerySet[Notice]:

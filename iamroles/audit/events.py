@@ -62,6 +62,7 @@ EVENTS: Final[dict[str, Keys]] = {
     "request.edited": _keys("changes"),
     "draft.discarded": _keys("facts_digest"),
     "request.submitted": _keys("revision facts_digest"),
+    "request.reminded": _keys("revision told"),
     "request.commented": _keys("revision comment_digest"),
     "base.observed": _keys("revision base_digest role_id resources"),
     "observation.failed": _keys("code retry_at", "revision"),

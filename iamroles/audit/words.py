@@ -31,6 +31,7 @@ SENTENCES: Final[dict[str, str]] = {
     "request.edited": "{actor} edited {request}: {changes}.",
     "draft.discarded": "{actor} discarded the draft {request}.",
     "request.submitted": "{actor} sent {request}{rev} for review{why}.",
+    "request.reminded": "{actor} reminded {told} people of {request}{rev}.",
     "request.commented": "{actor} commented on {request}{rev}{why}.",
     "base.observed": "{actor} looked at the live state for {request}{rev}.",
     "observation.failed": "{actor} could not look at AWS for {request}: {code}; next try {retry_at}.",

@@ -12,6 +12,7 @@ from django.db import models
 HAPPENED: Final = {
     "revision.proposed": "needs approval",
     "request.reopened": "needs approval again",
+    "request.reminded": "still needs approval",
     "request.approved": "is approved",
     "request.rejected": "is rejected",
     "changes.requested": "needs changes",

@@ -21,7 +21,13 @@ from iamroles.pages.status import Status
 from iamroles.rules import risk, states
 
 PAGE_SIZE: Final = 25
-TABS: Final = {"waiting": "Waiting for me", "high": "High", "all": "All", "decided": "Decided by me"}
+TABS: Final = {
+    "waiting": "Waiting for me",
+    "high": "High",
+    "accounts": "My AWS accounts",
+    "all": "All",
+    "decided": "Decided by me",
+}
 _RANK = Case(
     *(When(risk=word, then=Value(len(risk.ORDER) - place)) for place, word in enumerate(risk.ORDER)),
     default=Value(len(risk.ORDER) + 1),
@@ -48,7 +54,7 @@ class QueueFilter:
 
 @dataclass(frozen=True)
 class Row:
-    """One request of the queue."""
+    """One request of the queue. `others` are the people besides the reader who can still decide."""
 
     request: Request
     status: Status
@@ -56,6 +62,7 @@ class Row:
     marks: tuple[str, ...]
     since: datetime
     decided: Decision | None = None
+    others: tuple[User, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -126,6 +133,7 @@ def _by_tab(user: User) -> dict[str, QuerySet[Request]]:
     return {
         "waiting": frame.waiting_for(user),
         "high": reviewed.filter(risk__in=(risk.HIGH, risk.FORBIDDEN)),
+        "accounts": reviewed.filter(account__owner__name__in=permissions.group_names(user)),
         "all": reviewed,
         "decided": Request.objects.filter(Exists(decided)),
     }
@@ -186,11 +194,18 @@ def _rows(page: Sequence[Request], user: User) -> tuple[Row, ...]:
     }
     decisions = decisions_by_revision([p.revision_id for p in proposals.values()])
     bars = eligibility.bars_for([p.revision for p in proposals.values()])
-    return tuple(_row(row, proposals.get(row.pk), decisions, bars, user) for row in page)
+    groups = {name for p in proposals.values() if p.intact for name in eligibility.deciding_groups(p)}
+    people = list(eligibility.people_of(groups))
+    return tuple(_row(row, proposals.get(row.pk), decisions, bars, user, people) for row in page)
 
 
 def _row(
-    row: Request, proposal: Proposal | None, decisions: dict[int, list[Decision]], bars: dict[int, Bars], user: User
+    row: Request,
+    proposal: Proposal | None,
+    decisions: dict[int, list[Decision]],
+    bars: dict[int, Bars],
+    user: User,
+    people: Sequence[User],
 ) -> Row:
     current = proposal if proposal and proposal.revision.number == row.revision_number else None
     made: Iterable[Decision] = decisions.get(current.revision_id, ()) if current else ()
@@ -202,7 +217,15 @@ def _row(
         marks=_marks(row, current),
         since=row.submitted_at or row.created_at,
         decided=own,
+        others=_others(current, list(made), bars[current.revision_id], user, people) if current else (),
     )
+
+
+def _others(
+    proposal: Proposal, made: Sequence[Decision], bars: Bars, user: User, people: Sequence[User]
+) -> tuple[User, ...]:
+    done = {row.approver_id for row in made if not row.ended_by} | {user.pk}
+    return tuple(one for one in eligibility.could_approve(proposal, bars, people) if one.pk not in done)
 
 
 def _marks(row: Request, proposal: Proposal | None) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from typing import Final
 
 from django.utils.crypto import salted_hmac
 
-from iamroles import eligibility, permissions
+from iamroles import eligibility, notices, permissions
 from iamroles.blueprints import DeployerFacts, terraform
 from iamroles.blueprints import facts as facts_module
 from iamroles.blueprints.facts import DEPLOYER
@@ -271,6 +271,7 @@ def _actions(
     found: set[str] = set()
     if own:
         found |= _own_actions(request, run, begun=begun)
+        found |= {"remind"} if _may_remind(request) else set()
     if request.state != states.DRAFT:
         found.add("comment")
     if reviews:
@@ -281,6 +282,14 @@ def _actions(
         found.add("take_back")
         found.discard("review")
     return frozenset(found)
+
+
+def _may_remind(request: Request) -> bool:
+    """True once those who can decide were told long enough ago."""
+    if request.state != states.IN_REVIEW:
+        return False
+    allowed_at = notices.next_reminder(request)
+    return allowed_at is None or allowed_at <= datetime.now(UTC)
 
 
 def _own_actions(request: Request, run: Run | None, *, begun: bool) -> set[str]:

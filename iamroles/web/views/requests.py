@@ -21,7 +21,7 @@ from iamroles.transitions import WrongState
 from iamroles.web.caller import actor_of, user_of
 from iamroles.web.once import once
 from iamroles.web.reading import load_request, may_look, refuse_look
-from iamroles.workflow import decide, withdraw
+from iamroles.workflow import decide, remind, withdraw
 from iamroles.workflow.verbs import Invalid, NotAllowed
 
 
@@ -121,6 +121,29 @@ def request_withdraw(request: HttpRequest, request_id: int) -> HttpResponse:
     except NotAllowed as error:
         return render(request, "403.html", {"reason": str(error), "back": address}, status=403)
     except WrongState as error:
+        context = {"reason": str(error), "back": address, "reference": row.reference}
+        return render(request, "409.html", context, status=409)
+
+
+@login_required
+@require_POST
+def request_remind(request: HttpRequest, request_id: int) -> HttpResponse:
+    """Reminds those who can decide; too early or too late is said on the request's page."""
+    row = load_request(request_id)
+    user = user_of(request)
+    address = reverse("request_detail", args=[row.pk])
+
+    def produce() -> str:
+        told = remind.remind(request_id=row.pk, user=user, actor=actor_of(request), at=datetime.now(UTC))
+        people = "1 person is" if told == 1 else f"{told} people are"
+        messages.success(request, f"{people} reminded of {row.reference}.")
+        return address
+
+    try:
+        return once(request, user, produce, meanwhile=address)
+    except NotAllowed as error:
+        return render(request, "403.html", {"reason": str(error), "back": address}, status=403)
+    except (Invalid, WrongState) as error:
         context = {"reason": str(error), "back": address, "reference": row.reference}
         return render(request, "409.html", context, status=409)
 

@@ -32,6 +32,7 @@ TABLE: dict[str, tuple[str, str, int, int, int, str]] = {
     "request_detail": ("request", "get", SIGN_IN, 403, 200, "requester"),
     "request_check": ("request", "get", SIGN_IN, 403, 302, "requester"),
     "request_discard": ("request", "get", SIGN_IN, 405, 405, "requester"),
+    "request_remind": ("request", "get", SIGN_IN, 405, 405, "requester"),
     "request_withdraw": ("request", "get", SIGN_IN, 403, 200, "requester"),
     "request_comment": ("request", "get", SIGN_IN, 405, 405, "requester"),
     "request_status": ("request", "get", SIGN_IN, 403, 200, "requester"),
@@ -135,7 +136,7 @@ def test_lets_in_whom_the_table_says(name: str, people: dict[str, User], in_revi
 
 
 POSTED = ["approval_decide", "request_discard", "request_comment", "theme", "request_act", "request_against_aws"]
-POSTED += ["notices_read", "approval_viewed", "request_resolve", "pause_everything", "pause_account"]
+POSTED += ["notices_read", "request_remind", "approval_viewed", "request_resolve", "pause_everything", "pause_account"]
 
 
 @pytest.mark.parametrize("name", POSTED)

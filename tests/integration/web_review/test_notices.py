@@ -14,7 +14,7 @@ from django.urls import reverse
 
 from iamroles.engine import deliver, webhook
 from iamroles.engine.webhook import NotSent, Target
-from iamroles.models import Notice, Proposal, Request
+from iamroles.models import AuditEvent, Notice, Proposal, Request
 from tests.integration.web_review import world
 from tests.integration.web_review.conftest import NewClient
 from tests.integration.web_review.test_review import text_of
@@ -245,3 +245,30 @@ class TestPages:
         assert deliver.forget_old(late) == 0
         send()
         assert deliver.forget_old(late) == 2
+
+
+class TestReminding:
+    def test_tells_again_who_has_not_decided_after_four_hours(
+        self, here: World, low: Request, signed_in: NewClient
+    ) -> None:
+        address = reverse("request_remind", args=[low.pk])
+        page = reverse("request_detail", args=[low.pk])
+        assert "Remind who can decide" not in text_of(signed_in("rosa").get(page))
+        assert signed_in("rosa").post(address).status_code == 409
+        Notice.objects.update(at=world.now() - timedelta(hours=4, seconds=1))
+        assert "Remind who can decide" in text_of(signed_in("rosa").get(page))
+        assert signed_in("theo").post(address).status_code == 403
+        assert signed_in("rosa").post(address).status_code == 303
+        assert told("request.reminded") == ["amara", ""]
+        assert AuditEvent.objects.filter(action="request.reminded", request=low.reference).count() == 1
+        assert signed_in("rosa").post(address).status_code == 409
+        send()
+        assert [one.subject.split(":")[0] for one in mail.outbox][-1] == f"[IAM] {low.reference} still needs approval"
+
+    def test_leaves_alone_who_has_decided(self, here: World, signed_in: NewClient) -> None:
+        facts = world.facts_for(here.prod, managed_policy="full", why_full="An AppSpec of another bucket")
+        high = world.in_review(here.people["rosa"], facts)
+        world.approved(high, here.people["amara"])
+        Notice.objects.update(at=world.now() - timedelta(hours=5))
+        assert signed_in("rosa").post(reverse("request_remind", args=[high.pk])).status_code == 303
+        assert told("request.reminded") == ["mei", ""]

@@ -42,7 +42,17 @@ class TestTabs:
         low, high, adopting = three
         answer = signed_in("amara").get("/approvals/")
         assert references(answer) == [high.reference, adopting.reference, low.reference]
-        assert counts(answer) == {"waiting": 3, "high": 2, "all": 3, "decided": 0}
+        assert counts(answer) == {"waiting": 3, "high": 2, "accounts": 3, "all": 3, "decided": 0}
+
+    def test_shows_owners_their_accounts(self, here: World, three: list[Request], signed_in: NewClient) -> None:
+        assert len(references(signed_in("amara").get("/approvals/?tab=accounts"))) == 3
+        assert references(signed_in("mei").get("/approvals/?tab=accounts")) == []
+
+    def test_says_why_it_waits_and_who_else_can_decide(self, three: list[Request], signed_in: NewClient) -> None:
+        page = signed_in("amara").get("/approvals/?tab=all").content.decode()
+        assert "0 of 1 approval: approvers missing." in page
+        assert "Can decide: Mei Tanaka." in page
+        assert "Nobody else can decide." in signed_in("amara").get("/approvals/?risk=low").content.decode()
 
     def test_shows_security_the_high_ones_alone(self, three: list[Request], signed_in: NewClient) -> None:
         _, high, adopting = three
@@ -131,7 +141,7 @@ def test_rows_cost_no_queries(here: World, signed_in: NewClient, django_assert_m
                 why_full="The hooks are shared",
             )
             world.approved(world.in_review(rosa, facts), amara)
-        with django_assert_max_num_queries(19) as captured:
+        with django_assert_max_num_queries(24) as captured:
             assert len(references(client.get("/approvals/?tab=all"))) == size
         spent.append(len(captured))
     assert spent[0] == spent[1]
