@@ -5,8 +5,9 @@ One page costs the same number of queries whatever the number of rows; who may d
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -15,7 +16,7 @@ from django.db.models import Case, Exists, IntegerField, OuterRef, Q, QuerySet, 
 from iamroles import eligibility, permissions
 from iamroles.eligibility import Bars
 from iamroles.models import Decision, Proposal, Request, User
-from iamroles.pages import frame, status
+from iamroles.pages import frame, status, together
 from iamroles.pages.progress import Progress, decisions_by_revision, progress_of, standing_of
 from iamroles.pages.status import Status
 from iamroles.rules import risk, states
@@ -54,7 +55,9 @@ class QueueFilter:
 
 @dataclass(frozen=True)
 class Row:
-    """One request of the queue. `others` are the people besides the reader who can still decide."""
+    """One request of the queue. `others` are the people besides the reader who can still decide; `alike` counts the
+    Low ones of the same `shape` that this row stands for.
+    """
 
     request: Request
     status: Status
@@ -63,6 +66,8 @@ class Row:
     since: datetime
     decided: Decision | None = None
     others: tuple[User, ...] = ()
+    shape: str = ""
+    alike: int = 1
 
 
 @dataclass(frozen=True)
@@ -113,7 +118,7 @@ def queue_page(user: User, chosen: QueueFilter) -> QueuePage:
     visible = permissions.visible_requests(user).filter(account__isnull=False)
     return QueuePage(
         tabs=tuple(Tab(slug, title, counts[slug], slug == chosen.tab) for slug, title in TABS.items()),
-        rows=_rows(page, user),
+        rows=_folded(_rows(page, user)) if chosen.tab == "waiting" else _rows(page, user),
         next_after=_cursor(page[-1]) if more else "",
         accounts=tuple(visible.order_by("account__name").values_list("account__number", "account__name").distinct()),
         total=counts[chosen.tab],
@@ -199,6 +204,15 @@ def _rows(page: Sequence[Request], user: User) -> tuple[Row, ...]:
     return tuple(_row(row, proposals.get(row.pk), decisions, bars, user, people) for row in page)
 
 
+def _folded(rows: Sequence[Row]) -> tuple[Row, ...]:
+    """Returns the rows with those of one shape folded into the first of them."""
+    counted = Counter(row.shape for row in rows if row.shape)
+    firsts: dict[str, Row] = {}
+    for row in rows:
+        firsts.setdefault(row.shape or row.request.reference, row)
+    return tuple(replace(row, alike=counted.get(row.shape, 1)) for row in firsts.values())
+
+
 def _row(
     row: Request,
     proposal: Proposal | None,
@@ -218,6 +232,7 @@ def _row(
         since=row.submitted_at or row.created_at,
         decided=own,
         others=_others(current, list(made), bars[current.revision_id], user, people) if current else (),
+        shape=together.shape_of(current, row.kind) if current else "",
     )
 
 

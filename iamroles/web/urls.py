@@ -22,6 +22,7 @@ from iamroles.web.views import (
     review,
     runs,
     start,
+    together,
 )
 
 register_converter(RequestReference, "ref")
@@ -56,6 +57,7 @@ urlpatterns = [
     path("approvals/", review.approval_queue, name="approval_queue"),
     path("approvals/<ref:request_id>/", review.approval_review, name="approval_review"),
     path("approvals/<ref:request_id>/decide/", review.approval_decide, name="approval_decide"),
+    path("approvals/together/<slug:shape>/", together.approvals_together, name="approvals_together"),
     path("approvals/<ref:request_id>/take-back/", review.approval_take_back, name="approval_take_back"),
     path("approvals/<ref:request_id>/viewed/", review.approval_viewed, name="approval_viewed"),
     path("inventory/", inventory.inventory_list, name="inventory_list"),

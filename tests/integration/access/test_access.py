@@ -46,6 +46,7 @@ TABLE: dict[str, tuple[str, str, int, int, int, str]] = {
     "approval_queue": ("", "get", SIGN_IN, 403, 200, "approver"),
     "approval_review": ("request", "get", SIGN_IN, 403, 200, "approver"),
     "approval_decide": ("request", "get", SIGN_IN, 405, 405, "approver"),
+    "approvals_together": ("shape", "get", SIGN_IN, 403, 302, "approver"),
     "approval_viewed": ("request", "get", SIGN_IN, 405, 405, "approver"),
     "approval_take_back": ("request", "get", SIGN_IN, 405, 405, "approver"),
     "inventory_list": ("", "get", SIGN_IN, 200, 200, "requester"),
@@ -90,6 +91,7 @@ def address(name: str, request: Request) -> str:
     arguments = {
         "": {},
         "version": {"version": 1},
+        "shape": {"shape": "0" * 16},
         "change": {"change_id": 4711},
         "request": {"request_id": request.pk},
         "run": {"request_id": request.pk, "number": 1},
@@ -136,7 +138,15 @@ def test_lets_in_whom_the_table_says(name: str, people: dict[str, User], in_revi
 
 
 POSTED = ["approval_decide", "request_discard", "request_comment", "theme", "request_act", "request_against_aws"]
-POSTED += ["notices_read", "request_remind", "approval_viewed", "request_resolve", "pause_everything", "pause_account"]
+POSTED += [
+    "notices_read",
+    "approvals_together",
+    "request_remind",
+    "approval_viewed",
+    "request_resolve",
+    "pause_everything",
+    "pause_account",
+]
 
 
 @pytest.mark.parametrize("name", POSTED)

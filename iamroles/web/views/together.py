@@ -1,0 +1,91 @@
+"""Deciding Low requests of one shape together: a tick each, and one decision, digest and event each."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods
+
+from iamroles import permissions
+from iamroles.models import User
+from iamroles.pages import together as pages
+from iamroles.pages.together import AT_MOST, Group
+from iamroles.transitions import WrongState
+from iamroles.web.caller import actor_of, signed_in_at, user_of
+from iamroles.web.once import once
+from iamroles.web.reading import refuse_look
+from iamroles.workflow import decide
+from iamroles.workflow.verbs import Invalid, NotAllowed, SignInTooOld, StaleDigest
+
+_KEPT = "typed_together"
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def approvals_together(request: HttpRequest, shape: str) -> HttpResponse:
+    """Shows what waits in one shape with all that differs; a POST approves what is ticked, each by itself."""
+    user = user_of(request)
+    allowed = permissions.may_review(user)
+    if not allowed.allowed:
+        return refuse_look(request, "view_queue", allowed)
+    group = pages.group_of(user, shape)
+    if request.method != "POST":
+        kept = request.session.get(_KEPT) or {}
+        return _page(request, group, kept.get("ticked", ()) if kept.get("shape") == shape else ())
+    ticked = [reference[:20] for reference in request.POST.getlist("request")]
+    problem = "Tick what you approve." if not ticked else f"At most {AT_MOST} at once." if len(ticked) > AT_MOST else ""
+    if problem:
+        return _page(request, group, ticked, problem)
+    address = reverse("approval_queue")
+    try:
+        return once(request, user, lambda: _approve(request, user, group, ticked), meanwhile=address)
+    except SignInTooOld:
+        request.session[_KEPT] = {"shape": shape, "ticked": ticked}
+        messages.info(request, "Your ticks are kept. Confirm that it is you, then send them.")
+        return redirect(f"{reverse('account_reauthenticate')}?{urlencode({'next': request.path})}")
+
+
+def _page(request: HttpRequest, group: Group | None, ticked: Any, problem: str = "") -> HttpResponse:
+    if group is None:
+        messages.info(request, "None of these waits for you any more.")
+        return redirect("approval_queue")
+    context = {"group": group, "ticked": ticked, "problems": [("ticks", problem)] if problem else []}
+    return render(request, "iamroles/approvals_together.html", context, status=422 if problem else 200)
+
+
+def _approve(request: HttpRequest, user: User, group: Group | None, ticked: list[str]) -> str:
+    """Approves one after the other. What is refused is said and stops no other; an old sign-in decides nothing."""
+    waiting = {member.request.reference: member for member in group.members} if group else {}
+    done, refused = [], []
+    for reference in dict.fromkeys(ticked):
+        member = waiting.get(reference)
+        if member is None:
+            refused.append(f"{reference} is no longer among them.")
+            continue
+        try:
+            decide.decide(
+                request_id=member.request.pk,
+                user=user,
+                decision=decide.APPROVE,
+                seen_digest=request.POST.get(f"digest_{reference}", "")[:64],
+                reason="",
+                signed_in_at=signed_in_at(request),
+                actor=actor_of(request),
+                at=datetime.now(UTC),
+            )
+            done.append(reference)
+        except (NotAllowed, StaleDigest, Invalid, WrongState) as error:
+            refused.append(f"{reference}: {error}")
+    request.session.pop(_KEPT, None)
+    if done:
+        messages.success(request, f"You approved {', '.join(done)}.")
+    for text in refused:
+        messages.error(request, f"Not approved. {text}")
+    return reverse("approval_queue")
