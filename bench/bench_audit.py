@@ -194,8 +194,6 @@ def comment(number: int) -> dict[str, Any]:
 
 def fill(count: int) -> None:
     """Inserts events without measuring it, many at a time."""
-    from dataclasses import asdict
-
     from iamroles.audit import envelope
     from iamroles.audit.record import new_event_id
     from iamroles.models import AuditEvent, AuditPending
@@ -208,7 +206,7 @@ def fill(count: int) -> None:
                 event_id=new_event_id(), outcome="success", changes=(), **missing, **comment(number)
             )
             canon = envelope.write(built)
-            columns = asdict(envelope.project(built))
+            columns = envelope.project(built)._asdict()
             rows.append(AuditEvent(**columns, canon=canon.decode(), leaf=envelope.leaf_hash(canon)))
         made = AuditEvent.objects.bulk_create(rows, batch_size=1000)
         AuditPending.objects.bulk_create([AuditPending(event_id=row.pk) for row in made], batch_size=1000)
@@ -275,8 +273,7 @@ def exporting(folder: Path) -> Iterator[Figure]:
         yield copied
     cut = export.find_cut(wait=0)
     for spelled in export.FORMATS:
-        rows = export.read_rows(EventFilter(), cut)
-        lines = export.write_lines(rows, spelled)
+        lines = (chunk.body for chunk in export.read_chunks(EventFilter(), spelled, cut))
         target = path if spelled == "jsonl" else folder / "events.csv"
         yield Figure(f"export as {spelled}", (timed(lambda c=lines, t=target: files.write_file(t, c)),), baseline)  # type: ignore[misc]
     keys = [audit_keys.ensure(folder / "audit.key", ORIGIN).verifier]
@@ -315,8 +312,8 @@ def peak(rows: int) -> float:
     script = (
         "import django, itertools, resource; django.setup()\n"
         "from iamroles.audit import EventFilter, export\n"
-        "made = export.write_lines(export.read_rows(EventFilter(), export.find_cut(wait=0)), 'jsonl')\n"
-        f"count = sum(1 for _ in itertools.islice(made, {rows}))\n"
+        "made = export.read_chunks(EventFilter(), 'jsonl', export.find_cut(wait=0))\n"
+        f"next(count for count in itertools.accumulate(chunk.rows for chunk in made) if count >= {rows})\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
     )
     environment = {**os.environ, "DATABASE_URL": os.environ.get("DATABASE_URL", "") or database_path()}

@@ -64,7 +64,7 @@ def contradiction(event: StoredEvent) -> str | None:
         said = json.loads(canon)
         if _WRITE(said).encode() != canon:
             return "the text is not in canonical form"
-        derived = tuple(vars(envelope.project(said)).values())
+        derived = envelope.project(said)
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
         return "the text is no event"
     if derived == event.columns:

@@ -8,9 +8,8 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from iamroles import canonical
@@ -45,9 +44,8 @@ class TooLarge(ValueError):
     """The canonical bytes of the event are more than 65,535."""
 
 
-@dataclass(frozen=True)
-class Projection:
-    """The columns that follow from an event's canonical bytes."""
+class Projection(NamedTuple):
+    """The columns that follow from an event's canonical bytes, in the order of COLUMNS."""
 
     event_id: UUID
     at: datetime
@@ -119,24 +117,27 @@ def write(envelope: Mapping[str, object]) -> bytes:
 
 def project(envelope: Mapping[str, Any]) -> Projection:
     """Returns the columns of an event. Raises KeyError, TypeError or ValueError for what is no event."""
+    return Projection(UUID(envelope["id"]), read_time(envelope["at"]), **texts_of(envelope))
+
+
+def texts_of(envelope: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the columns without `event_id` and `at`, which are no texts in the database. Raises as `project`."""
     actor, subject, aws = envelope["actor"], envelope["object"], envelope["aws"] or {}
-    return Projection(
-        event_id=UUID(envelope["id"]),
-        at=read_time(envelope["at"]),
-        action=envelope["action"],
-        actor_type=actor["type"],
-        actor_id=(actor["id"] or "")[:200],
-        actor_name=actor["name"][:300],
-        object_type=subject["type"],
-        object_id=subject["id"][:2048],
-        object_name=subject["name"][:600],
-        request=(envelope["request"] or "")[:40],
-        revision=envelope["revision"],
-        outcome=envelope["outcome"],
-        code=(envelope["code"] or "")[:120],
-        aws_account=_account(envelope),
-        aws_request_id=(aws.get("request_id") or "")[:120],
-    )
+    return {
+        "action": envelope["action"],
+        "actor_type": actor["type"],
+        "actor_id": (actor["id"] or "")[:200],
+        "actor_name": actor["name"][:300],
+        "object_type": subject["type"],
+        "object_id": subject["id"][:2048],
+        "object_name": subject["name"][:600],
+        "request": (envelope["request"] or "")[:40],
+        "revision": envelope["revision"],
+        "outcome": envelope["outcome"],
+        "code": (envelope["code"] or "")[:120],
+        "aws_account": _account(envelope),
+        "aws_request_id": (aws.get("request_id") or "")[:120],
+    }
 
 
 def leaf_hash(canon: bytes) -> bytes:

@@ -77,7 +77,7 @@ def record(
         data=details,
     )
     canon = envelope.write(built)
-    event = AuditEvent(**vars(envelope.project(built)), canon=canon.decode(), leaf=envelope.leaf_hash(canon))
+    event = AuditEvent(**envelope.project(built)._asdict(), canon=canon.decode(), leaf=envelope.leaf_hash(canon))
     event.save(force_insert=True, using=alias)
     AuditPending(event_id=event.pk).save(force_insert=True, using=alias)
     if actor.channel != "command":  # a person's terminal is collected nowhere

@@ -65,12 +65,12 @@ def _slice(job: ExportJob, tools: Tools) -> bool:
     among = permissions.visible_events(job.ordered_by)
     rows = export.read_rows(wanted, export.cut_at(job.size), among=among, after=job.last_seq)
     while batch := list(islice(rows, PART_ROWS)):
-        body = b"".join(export.write_lines(batch, spelled, header=not job.parts))
+        body = export.write_lines(batch, spelled, header=not job.parts)
         _write_part(job, body, len(batch), batch[-1].seq, tools)
         if time.monotonic() > until:
             return False
     if not job.parts:  # an export without events still has CSV's header
-        _write_part(job, b"".join(export.write_lines([], spelled)), 0, job.last_seq, tools)
+        _write_part(job, export.write_lines([], spelled), 0, job.last_seq, tools)
     return True
 
 

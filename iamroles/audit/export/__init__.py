@@ -14,6 +14,7 @@ from django.db.models import QuerySet
 
 from iamroles.audit.export.formats import FORMATS, Format, write_lines
 from iamroles.audit.export.rows import Cut, NothingSealed, Row, count_rows, cut_at, find_cut, read_rows
+from iamroles.audit.export.stream import Chunk, read_chunks
 from iamroles.audit.find import EventFilter
 from iamroles.audit.record import record_alone
 from iamroles.audit.values import Actor, Subject
@@ -21,6 +22,7 @@ from iamroles.models import AuditEvent
 
 __all__ = [
     "FORMATS",
+    "Chunk",
     "Cut",
     "Export",
     "Format",
@@ -30,6 +32,7 @@ __all__ = [
     "count_rows",
     "cut_at",
     "find_cut",
+    "read_chunks",
     "read_rows",
     "record_end",
     "record_start",
@@ -37,7 +40,6 @@ __all__ = [
 ]
 
 CONTENT_TYPES: Final[dict[str, str]] = {"csv": "text/csv; charset=utf-8", "jsonl": "application/jsonl; charset=utf-8"}
-_CHUNK: Final = 64 * 1024
 
 
 class Export:
@@ -78,20 +80,11 @@ class Export:
         record_end(action, data, subject=_subject(self._spelled), actor=self._actor, at=at, outcome=outcome)
 
     def _chunks(self) -> Iterator[bytes]:
-        chunk, length = [], 0
-        for line in write_lines(self._counted(), self._spelled):
-            chunk.append(line)
-            length += len(line)
-            if length >= _CHUNK:
-                yield self._account(b"".join(chunk))
-                chunk, length = [], 0
-        if chunk:
-            yield self._account(b"".join(chunk))
-
-    def _counted(self) -> Iterator[Row]:
-        for row in read_rows(self._wanted, self.cut, among=self._among):
-            self.rows += 1
-            yield row
+        if header := write_lines([], self._spelled):
+            yield self._account(header)
+        for chunk in read_chunks(self._wanted, self._spelled, self.cut, among=self._among):
+            self.rows += chunk.rows
+            yield self._account(chunk.body)
 
     def _account(self, chunk: bytes) -> bytes:
         self.bytes += len(chunk)

@@ -15,7 +15,7 @@ from django.db.models import QuerySet
 from iamroles.audit.find import EventFilter, events_matching
 from iamroles.models import AuditCheckpoint, AuditEvent, AuditPending
 
-_BATCH: Final = 5_000
+BATCH: Final = 5_000
 _LOOK_AGAIN: Final = 0.1  # seconds
 
 
@@ -79,11 +79,19 @@ def read_rows(
     after: int = -1,
 ) -> Iterator[Row]:
     """Yields the sealed events of the filter behind seq `after`, `among` those a person may see."""
-    rows = _sealed(wanted, cut, among, using).order_by("sealed__seq").values_list("sealed__seq", "pk", "canon")
+    rows = sealed_rows(wanted, cut, among, using)
     last = after
-    while batch := list(rows.filter(sealed__seq__gt=last)[:_BATCH]):
+    while batch := list(rows.filter(sealed__seq__gt=last)[:BATCH]):
         yield from map(Row._make, batch)
         last = batch[-1][0]
+
+
+def sealed_rows(
+    wanted: EventFilter, cut: Cut, among: QuerySet[AuditEvent] | None, using: str
+) -> QuerySet[AuditEvent, tuple[int, int, str]]:
+    """Returns seq, id and text of the sealed events of a filter up to the cut, in the order of sealing."""
+    rows = _sealed(wanted, cut, among, using).order_by("sealed__seq")
+    return rows.values_list("sealed__seq", "pk", "canon")
 
 
 def _sealed(wanted: EventFilter, cut: Cut, among: QuerySet[AuditEvent] | None, using: str) -> QuerySet[AuditEvent]:

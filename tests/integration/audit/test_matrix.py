@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -61,7 +61,7 @@ class World:
         said = {**json.loads(event.canon), **changes}
         canon = canonical.dumps(said)
         AuditEvent.objects.filter(pk=event.pk).update(
-            canon=canon.decode(), leaf=envelope.leaf_hash(canon), **asdict(envelope.project(said))
+            canon=canon.decode(), leaf=envelope.leaf_hash(canon), **envelope.project(said)._asdict()
         )
 
     def rebuild(self) -> None:
@@ -141,7 +141,7 @@ def swap(world: World) -> None:
         AuditEvent.objects.filter(pk=pk).update(
             canon=canon,
             leaf=envelope.leaf_hash(canon.encode()),
-            **asdict(envelope.project(json.loads(canon))),
+            **envelope.project(json.loads(canon))._asdict(),
         )
     world.rebuild()
 
@@ -166,7 +166,7 @@ def insert_backdated(world: World) -> None:
 def insert(pk: int, said: dict[str, Any]) -> None:
     canon = canonical.dumps(said)
     AuditEvent.objects.create(
-        pk=pk, canon=canon.decode(), leaf=envelope.leaf_hash(canon), **asdict(envelope.project(said))
+        pk=pk, canon=canon.decode(), leaf=envelope.leaf_hash(canon), **envelope.project(said)._asdict()
     )
 
 

@@ -88,8 +88,8 @@ def test_appear_in_no_event_export_table_or_log(
     logged = f"{caplog.text}{said.out}{said.err}".encode()
     places: dict[str, Any] = {
         "events": events,
-        "JSON lines": b"".join(export.write_lines(export.read_rows(EventFilter(), cut), "jsonl")),
-        "CSV": b"".join(export.write_lines(export.read_rows(EventFilter(), cut), "csv")),
+        "JSON lines": export.write_lines(export.read_rows(EventFilter(), cut), "jsonl"),
+        "CSV": export.write_lines(export.read_rows(EventFilter(), cut), "csv"),
         "bundle": build_bundle(EventFilter(), cut).content,
         "tables": dump(),
         "log": logged,

@@ -65,7 +65,7 @@ def go_on(world: World, job: ExportJob) -> str:
 
 def expected(job: ExportJob, spelled: Any = "jsonl", **wanted: Any) -> bytes:
     rows = export.read_rows(EventFilter(**wanted), export.cut_at(job.size))
-    return b"".join(export.write_lines(rows, spelled))
+    return export.write_lines(rows, spelled)
 
 
 def last_event(action: str) -> AuditEvent:
