@@ -241,12 +241,11 @@ def sealing_and_verifying(folder: Path) -> Iterator[Figure]:
     def verify(*, fast: bool) -> None:
         with snapshot():
             report = verify_database(
-                read_trail(),
+                read_trail(fast=fast),
                 keys=sealer.vkeys,
                 origin=ORIGIN,
                 kept=[kept.latest() or ""],
                 limits=Limits(now=now),
-                fast=fast,
             )
         if report.exit != 0:
             raise RuntimeError(report.as_text())

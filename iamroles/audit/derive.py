@@ -37,16 +37,21 @@ class StoredEvent(NamedTuple):
 
     @property
     def text(self) -> bytes:
-        """The bytes of the stored text, also when somebody stored what is no text."""
-        if isinstance(self.canon, bytes | memoryview):
-            return bytes(self.canon)
-        return str(self.canon).encode("utf-8", "surrogatepass")
+        """The bytes of the stored text."""
+        return text_of(self.canon)
 
     @property
     def at(self) -> datetime:
         """The column of the time."""
         at: Any = self.columns[envelope.COLUMNS.index("at")]
         return at  # type: ignore[no-any-return]
+
+
+def text_of(canon: object) -> bytes:
+    """Returns the bytes of a stored text, also when somebody stored what is no text."""
+    if isinstance(canon, bytes | memoryview):
+        return bytes(canon)
+    return str(canon).encode("utf-8", "surrogatepass")
 
 
 def read(rows: QuerySet[AuditEvent]) -> Iterator[StoredEvent]:

@@ -11,24 +11,26 @@ from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 from iamroles.audit import checkpoint, envelope, merkle
 from iamroles.audit.checkpoint import Checkpoint, VerifierKey
 from iamroles.audit.derive import StoredEvent, contradiction
 from iamroles.audit.report import Report
 
-_SAMPLE: Final = 50
 _LOGGED: Final = re.compile(r"audit-leaf EVT-([0-9]{7,18}) ([0-9a-f]{64})")
 
 
-@dataclass(frozen=True)
-class SealedRow:
-    """A leaf with its event; `event` is None when there is no such row, `unreadable` when its columns are nonsense."""
+class SealedRow(NamedTuple):
+    """A leaf with its event's text, None when there is no such event, and with the whole row where it is derived again.
+
+    `unreadable` says that the columns are nonsense.
+    """
 
     seq: int
     event_id: int
     leaf: bytes
+    text: bytes | None
     event: StoredEvent | None
     unreadable: bool = False
 
@@ -73,18 +75,15 @@ def verify_database(
     origin: str,
     kept: Sequence[str],
     limits: Limits,
-    fast: bool = False,
 ) -> Report:
     """Returns the report on the database held against `kept`, the notes that lie outside of it.
-
-    `fast` derives the columns of one event in fifty only; every text is still hashed.
 
     `kept` must have been read before `trail`: a newer note than the rows would look like a trail cut short.
     """
     report = Report("database", key_ids=tuple(key.key_id.hex() for key in keys))
     outside = _read_notes(kept, keys, origin, report)
     wanted = {size for size, _ in outside} | {stored.size for stored in trail.checkpoints}
-    roots, ids = _walk(trail.sealed, wanted, report, fast=fast)
+    roots, ids = _walk(trail.sealed, wanted, report)
     _compare(outside, roots, ids, report)
     _check_stored(trail.checkpoints, roots, keys, origin, report)
     _check_tail(trail, report, limits)
@@ -132,9 +131,7 @@ def _read_notes(
     return sorted(found.items())
 
 
-def _walk(
-    rows: Iterable[SealedRow], wanted: set[int], report: Report, *, fast: bool
-) -> tuple[dict[int, bytes], array[int]]:
+def _walk(rows: Iterable[SealedRow], wanted: set[int], report: Report) -> tuple[dict[int, bytes], array[int]]:
     """Hashes all sealed events in order; returns the roots at the wanted sizes and the event id of each seq."""
     tree = merkle.Frontier()
     roots = {0: merkle.EMPTY_ROOT}
@@ -144,28 +141,27 @@ def _walk(
             report.tampered("the leaf is missing", seq=tree.size)
             break
         ids.append(row.event_id)
-        tree.append(_rehash(row, report, derive=not fast or row.seq % _SAMPLE == 0))
+        tree.append(_rehash(row, report))
         if tree.size in wanted:
             roots[tree.size] = tree.root()
     report.size, report.root = tree.size, tree.root()
     return roots, ids
 
 
-def _rehash(row: SealedRow, report: Report, *, derive: bool) -> bytes:
+def _rehash(row: SealedRow, report: Report) -> bytes:
     """Returns the leaf that follows from the event's text; reports what in the rows contradicts it."""
-    name = _event(row.event_id)
     if row.unreadable:
-        report.tampered("the columns of the event cannot be read", event=name, seq=row.seq)
+        report.tampered("the columns of the event cannot be read", event=_event(row.event_id), seq=row.seq)
         return row.leaf
-    if row.event is None:
-        report.tampered("the event was deleted", event=name, seq=row.seq)
+    if row.text is None:
+        report.tampered("the event was deleted", event=_event(row.event_id), seq=row.seq)
         return row.leaf
-    problem = contradiction(row.event) if derive else None
-    if problem:
-        report.tampered(problem, event=name, seq=row.seq)
-    leaf = envelope.leaf_hash(row.event.text)
+    leaf = envelope.leaf_hash(row.text)
+    problem = contradiction(row.event) if row.event else None
     if leaf != row.leaf and not problem:
-        report.tampered("the text does not have the hash that was sealed", event=name, seq=row.seq)
+        problem = "the text does not have the hash that was sealed"
+    if problem:
+        report.tampered(problem, event=_event(row.event_id), seq=row.seq)
     return leaf
 
 

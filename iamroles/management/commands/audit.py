@@ -96,7 +96,7 @@ class Command(BaseCommand):
         logged = read_leaf_log(_text(options["leaf_log"]).splitlines()) if options["leaf_log"] else {}
         with snapshot():
             report = verify_database(
-                read_trail(), keys=keys, origin=config.origin(), kept=kept, limits=limits, fast=options["fast"]
+                read_trail(fast=options["fast"]), keys=keys, origin=config.origin(), kept=kept, limits=limits
             )
             check_leaf_log(logged, read_hashes(sorted(logged)), report)
         return report

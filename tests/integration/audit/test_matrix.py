@@ -45,11 +45,11 @@ class World:
     key: SigningKey
     kept: FilePublisher
 
-    def verify(self) -> Report:
+    def verify(self, *, fast: bool = False) -> Report:
         notes = [self.kept.at(size) or "" for size in self.kept.sizes()]
         with snapshot():
             return verify_database(
-                read_trail(),
+                read_trail(fast=fast),
                 keys=[self.key.verifier],
                 origin=ORIGIN,
                 kept=notes,
@@ -296,6 +296,31 @@ class TestDatabase:
         if named is not None:
             assert report.first_bad is not None
             assert report.first_bad.event == world.events[named].reference
+
+    @pytest.mark.parametrize(
+        ("attack", "text"),
+        [
+            (edit_text, "the text does not have the hash that was sealed"),
+            (edit_text_and_hash, "the text does not have the hash that was sealed"),
+            (edit_and_rebuild, "are not what was published at size 3"),
+            (delete_middle, "the event was deleted"),
+            (lambda world: AuditEvent.objects.filter(pk=world.events[0].pk).update(outcome="failed"), "column outcome"),
+        ],
+    )
+    def test_finds_in_a_hurry(self, attack: Callable[[World], None], text: str, world: World) -> None:
+        assert world.verify(fast=True).exit == 0
+        guard.remove(connection)
+        attack(world)
+        guard.install(connection)
+        report = world.verify(fast=True)
+        assert report.exit == 1
+        assert text in " | ".join(map(str, report.problems))
+
+    def test_derives_no_columns_of_most_events_in_a_hurry(self, world: World) -> None:
+        guard.remove(connection)
+        edit_column(world)
+        guard.install(connection)
+        assert (world.verify(fast=True).exit, world.verify().exit) == (0, 1)
 
     def test_finds_two_roots_for_one_size(self, world: World) -> None:
         other = checkpoint.sign(Checkpoint(ORIGIN, 7, b"r" * 32), [world.key])
