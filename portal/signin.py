@@ -43,7 +43,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
 
     def pre_login(self, request: HttpRequest, user: User, **more: Any) -> HttpResponse | None:
         """Notes when the identity provider checked the person, which may be hours before it sent them here."""
-        login = more.get("signal_kwargs", {}).get("sociallogin")
+        login = (more.get("signal_kwargs") or {}).get("sociallogin")  # None after a password
         if login is not None:
             record_sign_in(request, login)
         answer: HttpResponse | None = super().pre_login(request, user, **more)
