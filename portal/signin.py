@@ -12,6 +12,7 @@ from allauth.account.views import password_set
 from allauth.core.exceptions import ReauthenticationRequired
 from allauth.socialaccount.models import SocialAccount
 from django.conf import settings
+from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
@@ -78,6 +79,12 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
             if time.time() - newest > settings.ACCOUNT_REAUTHENTICATION_TIMEOUT:
                 raise ReauthenticationRequired
         return True
+
+
+@login_required
+def keep_email(request: HttpRequest) -> HttpResponse:
+    """Raises PermissionDenied: the address says which sign-ins are one person, who never approves their own."""
+    raise PermissionDenied("Your e-mail address says who you are here, so you cannot change it. Ask an operator.")
 
 
 set_password = reauthentication_required(app="portal")(password_set)

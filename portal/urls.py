@@ -14,6 +14,7 @@ handler500 = "iamroles.web.views.errors.server_error"
 urlpatterns = [
     path("health/live/", health.live, name="health_live"),
     path("health/ready/", health.ready, name="health_ready"),
+    path("accounts/email/", signin.keep_email, name="account_email"),
     path("accounts/password/set/", signin.set_password, name="account_set_password"),
     path("accounts/confirm/<str:provider>/", single_sign_on.confirm_at_provider, name="confirm_at_provider"),
     path("accounts/", include("allauth.urls")),

@@ -215,3 +215,28 @@ class TestOtherWays:
 
     def test_the_door_is_for_ones_own_provider(self, provider: Provider, signed_in: NewClient) -> None:
         assert signed_in("amara").get(reverse("confirm_at_provider", args=["corp"])).status_code == 404
+
+
+class TestSigningIn:
+    @pytest.fixture
+    def rosa(self, here: World) -> Client:
+        """Rosa, who has just signed in by her password."""
+        rosa = here.people["rosa"]
+        rosa.set_password("a long password of hers")
+        rosa.save()
+        client = Client()
+        typed = {"login": rosa.get_username(), "password": "a long password of hers"}
+        answer = client.post(reverse("account_login"), typed)
+        assert (answer.status_code, answer["Location"]) == (302, "/")
+        return client
+
+    def test_nobody_becomes_another_person_by_another_address(self, here: World, rosa: Client) -> None:
+        """Two sign-ins with one address are one person: whoever could change it could approve their own request."""
+        before = here.people["rosa"].email
+        rosa.post(reverse("account_reauthenticate"), {"password": "a long password of hers"})
+        for what in ("action_add", "action_primary"):
+            answer = rosa.post("/accounts/email/", {what: "", "email": "other@example.org"})
+            assert answer.status_code == 403
+        here.people["rosa"].refresh_from_db()
+        assert here.people["rosa"].email == before
+        assert "Ask an operator" in text_of(rosa.get("/accounts/email/"))
