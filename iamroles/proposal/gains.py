@@ -25,8 +25,7 @@ def only_removed(arn: str, target: State, before: Context, after: Context) -> bo
     """
     if arn in before.passed:
         return arn in after.passed and _role_only_lost(arn, before, after)
-    old, new = _own_rights(target, before), _own_rights(target, after)
-    return not new.unseen and _within(new, old)
+    return _within(_own_rights(target, after), _own_rights(target, before))
 
 
 def _role_only_lost(arn: str, before: Context, after: Context) -> bool:
@@ -39,8 +38,7 @@ def _role_only_lost(arn: str, before: Context, after: Context) -> bool:
     for service in _SERVICES:  # a role that no longer works for its purpose is worth another look
         if trust.lets_in(was.trust, service, account) and not trust.lets_in(now.trust, service, account):
             return False
-    old, new = before.rights_of(arn), after.rights_of(arn)
-    return set(new.unseen) <= set(old.unseen) and _within(new, old)
+    return _within(after.rights_of(arn), before.rights_of(arn))
 
 
 def _own_rights(target: State, context: Context) -> Rights:
@@ -57,7 +55,8 @@ def _own_rights(target: State, context: Context) -> Rights:
 
 
 def _within(new: Rights, old: Rights) -> bool:
-    if not _proved(new, old.policies):
+    """What AWS did not show may have held a Deny, or have been the boundary: then nothing is proved."""
+    if old.unseen or new.unseen or not _proved(new, old.policies):
         return False
     return old.boundary is None or _proved(new, (old.boundary,))
 

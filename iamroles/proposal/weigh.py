@@ -91,7 +91,7 @@ def _attached(target: State, desired: Desired, base: State, context: Context) ->
             if own and grants.granted_roles(own.document) is not None:
                 section = "grants"
             found.append(checks.Attached(arn, f"{section}:{arn.rsplit('/', 1)[-1]}", document))
-    inline = [item for item in sorted(target.role.inline.items()) if item[0] != older_sessions.NAME]
+    inline = sorted(older_sessions.without(target.role).inline.items())
     return found + [checks.Attached(name, f"in-aws:{name}", document) for name, document in inline]
 
 

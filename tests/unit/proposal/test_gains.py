@@ -56,6 +56,9 @@ def context(document: Document | None = None, **role: Any) -> Context:
         (context(trust=trust.ecs_tasks_trust(NUMBER)), context(), False),
         (context(), context(trust=trust.codedeploy_trust(NUMBER)), False),
         (context(), replace(context(), passed={TASK: PassedRole(TASK, None, None)}), False),
+        # What AWS did not show before may have been the boundary, or a Deny: its going is no proof.
+        (context(boundary="arn:unseen"), context(), False),
+        (context(attached=frozenset({APP, "arn:unseen"})), context(), False),
     ],
 )
 def test_a_passed_role(before: Context, after: Context, only_less: bool) -> None:

@@ -10,7 +10,8 @@ import pytest
 from iamroles.blueprints import AccountFacts, PolicyState, RoleFacts, State
 from iamroles.blueprints.grants import grant_document, granted_roles
 from iamroles.iam import documents, trust
-from iamroles.proposal import Context, Envelope, PassedRole, digest_of, propose, read
+from iamroles.proposal import Context, Envelope, PassedRole, digest_of, older_sessions, propose, read
+from iamroles.rules.account_rules import AccountRules
 from tests.unit.proposal.conftest import EXECUTION, NAME, ROLE_ARN, TASK, absent, as_asked, live, unlimited
 
 LIMITED = "arn:aws:iam::aws:policy/AWSCodeDeployRoleForECSLimited"
@@ -285,3 +286,30 @@ class TestPolicyOfThatName:
         base = self.existing(facts, (resource,))
         proposal = propose(facts=facts, base=base, context=context, envelope=envelope)
         assert (proposal.risk, proposal.plan) == ("forbidden", ())
+
+
+class TestDenyOfOlderSessions:
+    """Only exactly our own deny goes without saying; anything else under its name is weighed like every policy."""
+
+    def allowing(self, facts: RoleFacts) -> State:
+        everything = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+        return live(facts, inline={older_sessions.NAME: documents.parse(everything)})
+
+    def test_rights_under_its_name_are_found(self, facts: RoleFacts, context: Context, envelope: Envelope) -> None:
+        guardrail = documents.parse(
+            {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": ["ecs:*"], "Resource": "*"}]}
+        )
+        proposal = propose(
+            facts=facts,
+            base=self.allowing(facts),
+            context=context,
+            envelope=replace(envelope, account_rules=AccountRules(guardrail=(guardrail,))),
+        )
+        found = [f for f in proposal.findings if f.place.startswith(f"in-aws:{older_sessions.NAME}")]
+        assert "PE01" in {f.id for f in found}
+        assert proposal.risk == "forbidden"
+
+    def test_our_own_is_not(self, facts: RoleFacts, context: Context, envelope: Envelope) -> None:
+        base = live(facts, inline={older_sessions.NAME: older_sessions.document("2026-11-24T12:00:00Z")})
+        proposal = propose(facts=facts, base=base, context=context, envelope=envelope)
+        assert not [f for f in proposal.findings if older_sessions.NAME in f.place]
