@@ -158,7 +158,7 @@ def _write_record(change: ProposedChange, actor: Actor, at: datetime) -> None:
     for name in (*_TEXTS, "is_production"):
         setattr(account, name, content[name])
     account.owner = Group.objects.get(name=content["owner"])
-    account.save()
+    account.save(update_fields=(*_TEXTS, "is_production", "owner"))  # a pause of this moment stays
     changed = sorted(name for name in content if content[name] != before[name])
     audit.record(
         "account.changed",

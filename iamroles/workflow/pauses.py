@@ -57,6 +57,8 @@ def resume_account(
 def pause_everything(*, user: User, reason: str, signed_in_at: datetime, actor: Actor, at: datetime) -> KillSwitch:
     """Turns the kill switch on: no worker sends another writing call. Raises as `pause_account` does."""
     why = _require(permissions.may_pause_everything(user), reason, signed_in_at, at)
+    # Every guard locks its AWS account: what it let through is committed before, and nothing is let through after.
+    list(AwsAccount.objects.select_for_update().order_by("pk"))
     row, made = KillSwitch.objects.get_or_create(id=1, defaults={"since": at, "reason": why, "turned_on_by": user})
     if not made:
         raise WrongState("Everything", "be paused", "paused")

@@ -27,7 +27,7 @@ from iamroles.models import (
 from iamroles.rules.approval_rules import STARTING_RULES
 from iamroles.stranded import Stranded, stranded
 from iamroles.transitions import WrongState
-from iamroles.workflow import changes, organisation
+from iamroles.workflow import change_kinds, changes, organisation
 from iamroles.workflow.verbs import Invalid, NotAllowed, StaleDigest
 from tests.integration.workflow.conftest import AT, actor, observed, send
 from tests.integration.workflow.test_decide import give, refusals
@@ -255,6 +255,25 @@ class TestRecords:
             propose(operator, "account", account.number, {**before, "owner": "ghosts"})
         with pytest.raises(Invalid, match="There is no AWS account"):
             propose(operator, "account", "000000000000", before)
+
+    def test_a_pause_of_the_same_moment_stays(
+        self, operator: User, security: User, account: AwsAccount, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        before = change_kinds.KINDS["account"].stands(account.number)
+        content = {**before, "environment": "test", "owner": "approvers"}
+        change = propose(operator, "account", account.number, content)
+        read = change_kinds._account
+
+        def read_then_pause(number: str) -> AwsAccount:
+            AwsAccount.objects.update(paused_at=None, pause_reason="")
+            found = read(number)
+            AwsAccount.objects.filter(pk=found.pk).update(paused_at=LATER, pause_reason="Stop, OPS-9")
+            return found
+
+        monkeypatch.setattr(change_kinds, "_account", read_then_pause)
+        confirm(security, change)
+        account.refresh_from_db()
+        assert (account.environment, account.paused_at, account.pause_reason) == ("test", LATER, "Stop, OPS-9")
 
     def test_a_team_gets_other_accounts(self, operator: User, security: User) -> None:
         confirm(security, propose(operator, "team", "orders", {"accounts": []}))
