@@ -1,8 +1,8 @@
 """Whose approval counts for a revision, and who could still give one. Used by verbs, the claim and pages alike.
 
-A person counts once, for groups that they are in today and were in when the revision was made. Never count: the
-requester, whoever wrote a revision of the request, and whoever changed the approval rules or the AWS account's record
-since a person last sent it.
+A person counts once, for groups that they are in today and were in when a person last sent the request: a worker's or
+an operator's new revision makes nobody eligible. Never count: the requester, whoever wrote a revision of the request,
+and whoever changed the approval rules or the AWS account's record since it was last sent.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def _bars(revision: Revision, written: list[Revision], sent: datetime, changes: 
         people[person_of(row.created_by)] = Allowance(False, "editor", reason)
     reason = "You asked for this, so someone else must approve it."
     people[person_of(request.requester)] = Allowance(False, "self_approval", reason)
-    return Bars(people, revision.created_at)
+    return Bars(people, sent)
 
 
 def groups_since(user: User, moment: datetime) -> frozenset[str]:
@@ -116,7 +116,7 @@ def may_decide(user: User, proposal: Proposal, bars: Bars | None = None) -> Allo
     if group_names(user).isdisjoint(wanted):
         return Allowance(False, "not_eligible", f"Decisions on this request are made by: {', '.join(sorted(wanted))}.")
     if groups_since(user, bars.since).isdisjoint(wanted):
-        reason = "You joined the group after this revision was made, so someone else must approve it."
+        reason = "You joined the group after this was sent, so someone else must approve it."
         return Allowance(False, "joined_later", reason)
     return YES
 

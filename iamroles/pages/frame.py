@@ -53,7 +53,11 @@ def changes_for(user: User) -> int | None:
 def waiting_for(user: User) -> QuerySet[Request]:
     """Returns the requests in review that this person may still decide, by group, own requests excluded."""
     dates = permissions.group_dates(user).items()
-    asked = [Q(group=name, proposal__revision__created_at__gte=since) for name, since in dates if since is not None]
+    asked = [
+        Q(group=name, proposal__revision__request__submitted_at__gte=since)
+        for name, since in dates
+        if since is not None
+    ]
     if not asked:
         return Request.objects.none()
     current = AskedGroup.objects.filter(

@@ -250,9 +250,7 @@ class Story:
         able = []
         for row in rows.select_related("approver"):
             login = row.approver.username
-            groups = {
-                name for (who, name), since in self.joined.items() if who == login and since <= revision.created_at
-            }
+            groups = {name for (who, name), since in self.joined.items() if who == login and since <= self.sent_at}
             if row.approver.is_active and login not in barred:
                 able.append(groups & set(row.approver.groups.values_list("name", flat=True)))
         low, high = RULE_SETS[self.rules][1:]

@@ -11,7 +11,8 @@ from django.contrib.auth.models import Group
 
 from iamroles.blueprints import RoleFacts
 from iamroles.eligibility import bars_for, could_approve, counting_approvals
-from iamroles.models import AuditEvent, Decision, GroupMembership, Request, User
+from iamroles.models import AuditEvent, Decision, GroupMembership, Request, Revision, User
+from iamroles.pages.frame import waiting_for
 from iamroles.pages.progress import staff_of
 from iamroles.workflow import decide, organisation, submit
 from iamroles.workflow.verbs import Invalid, NotAllowed, StaleDigest
@@ -85,9 +86,30 @@ class TestSeparation:
 class TestDates:
     def test_a_group_joined_after_the_revision_does_not_count(self, in_review: Request, outsider: User) -> None:
         organisation.join(outsider, Group.objects.get(name="approvers"), LATER)
-        with pytest.raises(NotAllowed, match="You joined the group after this revision"):
+        with pytest.raises(NotAllowed, match="You joined the group after this was sent"):
             give(in_review, User.objects.get(pk=outsider.pk))
         assert refusals() == [("Eve", "joined_later")]
+
+    def test_a_revision_that_nobody_sent_makes_nobody_eligible(self, in_review: Request, outsider: User) -> None:
+        """A worker or an operator makes a plan anew; that must not let in who has joined since it was sent."""
+        organisation.join(outsider, Group.objects.get(name="approvers"), LATER)
+        first = in_review.revisions.get()
+        Revision.objects.create(
+            request=in_review,
+            number=2,
+            facts=first.facts,
+            desired_digest=first.desired_digest,
+            reason=first.reason,
+            cause="plan_renewed",
+            created_by=first.created_by,
+            created_at=LATER + timedelta(seconds=1),
+        )
+        Request.objects.filter(pk=in_review.pk).update(state="submitted", revision_number=2)
+        observed(in_review)
+        eve = User.objects.get(pk=outsider.pk)
+        assert list(waiting_for(eve)) == []
+        with pytest.raises(NotAllowed, match="You joined the group after this was sent"):
+            give(in_review, eve, at=LATER)
 
     def test_it_counts_for_the_next_revision(
         self, in_review: Request, outsider: User, requester: User, facts: RoleFacts
