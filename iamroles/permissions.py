@@ -165,10 +165,17 @@ def may_operate(user: User) -> Allowance:
     return Allowance(False, "not_operator", "This page is for operators.")
 
 
+def _is(user: User, path: str = "") -> Q:
+    """The row at `path` is the person, by whichever sign-in: two with one e-mail address are one person."""
+    address = user.email.strip()
+    own = Q(**{f"{path}pk": user.pk})
+    return own | Q(**{f"{path}email__iexact": address}) if address else own
+
+
 def involved_in(user: User, request_ids: Iterable[int]) -> frozenset[int]:
     """Returns which of these requests the person asked for, wrote a revision of, or ever approved. One query."""
-    theirs = Q(requester=user) | Q(revisions__created_by=user)
-    theirs |= Q(decisions__approver=user, decisions__decision="approve")
+    theirs = _is(user, "requester__") | _is(user, "revisions__created_by__")
+    theirs |= _is(user, "decisions__approver__") & Q(decisions__decision="approve")
     rows = Request.objects.filter(theirs, pk__in=list(request_ids))
     return frozenset(rows.values_list("pk", flat=True))
 
@@ -211,7 +218,7 @@ def may_propose_resolution(user: User, request: Request) -> Allowance:
 
 def may_confirm_resolution(user: User, request: Request, proposed_by: int) -> Allowance:
     """Returns whether the person may confirm what another operator stated about a stopped request."""
-    if user.pk == proposed_by:
+    if User.objects.filter(_is(user), pk=proposed_by).exists():
         return Allowance(False, "four_eyes", "You proposed this, so another operator must confirm it.")
     return _may_act_on(user, request)
 

@@ -12,7 +12,7 @@ from iamroles.engine import finish
 from iamroles.engine.explain import Difference, fit, parts
 from iamroles.engine.look import look_at
 from iamroles.engine.tools import Tools
-from iamroles.models import ObservationOrder, Request
+from iamroles.models import ManagedPolicy, ManagedRole, ObservationOrder, Request
 from iamroles.models.requests import ProposalChanged
 from iamroles.proposal.propose import Stored, read
 
@@ -33,7 +33,7 @@ def compare(order: ObservationOrder, request: Request, tools: Tools) -> dict[str
     gateway = tools.sessions.reading(tools.portal(order.account), f"LOOK-{order.pk}")
     observed = fit(look_at(gateway, stored.base.role_arn, stored.target.policies), stored)
     found = differences(observed, stored)
-    if not found and request.outcome == "resolved":
+    if not found and request.outcome == "resolved" and not _overtaken(request, stored):
         with transaction.atomic():
             finish.remember(request, stored, observed, tools)
     clock = gateway.clock()
@@ -46,6 +46,17 @@ def compare(order: ObservationOrder, request: Request, tools: Tools) -> dict[str
         "aws_at": clock.at.isoformat() if clock else None,
         "observed_at": tools.now().isoformat(),
     }
+
+
+def _overtaken(request: Request, stored: Stored) -> bool:
+    """Whether the inventory has learnt of these resources from another request since this one was closed."""
+    kinds = ((ManagedRole, [stored.base.role_arn]), (ManagedPolicy, list(stored.target.policies)))
+    return any(
+        kind._default_manager.filter(account=request.account, arn__in=arns, applied_at__gt=request.closed_at)
+        .exclude(request=request)
+        .exists()
+        for kind, arns in kinds
+    )
 
 
 def differences(observed: State, stored: Stored) -> list[Difference]:

@@ -373,6 +373,40 @@ class TestMarkResolved:
             act(resolve.confirm_resolution, world, blocked, operator)
         assert refused(blocked) == ["four_eyes"]
 
+    def test_refuses_one_person_with_two_sign_ins(
+        self, world: World, blocked: Request, denied: set[str], operator: User, second: User
+    ) -> None:
+        denied.clear()
+        self.repair_by_hand(world, blocked)
+        self.look(world, blocked, operator)
+        act(resolve.propose_resolution, world, blocked, operator)
+        User.objects.filter(pk=second.pk).update(email=operator.email.upper())
+        with pytest.raises(NotAllowed):
+            act(resolve.confirm_resolution, world, blocked, User.objects.get(pk=second.pk))
+        User.objects.filter(pk=second.pk).update(email=world.approver.email.upper())
+        with pytest.raises(NotAllowed):
+            act(resolve.confirm_resolution, world, blocked, User.objects.get(pk=second.pk))
+        assert refused(blocked) == ["four_eyes", "involved"]
+
+    def test_a_later_look_at_it_accepts_no_drift_of_a_newer_request(
+        self, world: World, blocked: Request, denied: set[str], operator: User, second: User
+    ) -> None:
+        """One operator's look must not make an old target the desired state again."""
+        denied.clear()
+        self.repair_by_hand(world, blocked)
+        self.look(world, blocked, operator)
+        act(resolve.propose_resolution, world, blocked, operator)
+        act(resolve.confirm_resolution, world, blocked, second)
+        check.answer_order(order_id=blocked.looks.get(answered_at=None).pk, tools=world.tools())
+        world.clock.pass_by(60)
+        newer = world.approved(tags={**target_role(blocked).tags, "cost-center": "4711"})
+        assert world.apply(newer) == "applied"
+        role = world.aws.roles["ecscodedeployrole"]
+        world.aws.put_role(replace(role, tags=target_role(blocked).tags))
+        assert self.look(world, blocked, operator) == "equal"
+        row = ManagedRole.objects.get()
+        assert (row.request, "cost-center" in json.loads(row.desired)["role"]["tags"]) == (newer, True)
+
     def test_refuses_while_aws_does_not_read_as_approved(self, world: World, blocked: Request, operator: User) -> None:
         with pytest.raises(Invalid, match="Look first"):
             act(resolve.propose_resolution, world, blocked, operator)
