@@ -7,8 +7,9 @@ from typing import Any
 
 from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 
-from iamroles.models import AccountLook, AwsAccount
+from iamroles.models import AccountLook, AccountRule, AwsAccount
 from iamroles.models.looks import CHECK, SCAN
+from iamroles.rules import account_rules
 
 _WORDS = {
     "ok": "Connected",
@@ -45,6 +46,22 @@ class AccountRow:
     scan: AccountLook | None
     roles: int
     drifted: int
+
+
+@dataclass(frozen=True)
+class RuleVersion:
+    """One version of the standard or a guardrail. `current` is the highest, which counts."""
+
+    row: AccountRule
+    word: str
+    current: bool
+
+
+def rule_versions(account: AwsAccount) -> tuple[RuleVersion, ...]:
+    """Returns every version of every standard and guardrail of an AWS account, newest first."""
+    rows = list(account.rule_versions.order_by("kind", "-version"))
+    newest = {row.kind: row.version for row in reversed(rows)}
+    return tuple(RuleVersion(row, account_rules.WORDS[row.kind], newest[row.kind] == row.version) for row in rows)
 
 
 def accounts() -> tuple[AccountRow, ...]:

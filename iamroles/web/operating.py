@@ -1,4 +1,4 @@
-"""What the pages of operators' acts share: one POST of a reason, every refusal with what was typed kept."""
+"""What the pages of operators' acts share: one POST of a reason or a form, every refusal with what was typed kept."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
 
@@ -17,7 +17,7 @@ from iamroles.models import User
 from iamroles.transitions import WrongState
 from iamroles.web.caller import actor_of, signed_in_at, user_of
 from iamroles.web.once import once
-from iamroles.workflow.verbs import Invalid, NotAllowed, SignInTooOld
+from iamroles.workflow.verbs import Invalid, NotAllowed, SignInTooOld, StaleDigest
 
 _KEPT = "typed_act"
 _LONGEST = 2000  # of what is kept; the verb refuses longer reasons
@@ -82,7 +82,47 @@ def act_once(
         return render(request, "409.html", {"reason": str(error), "back": back}, status=409)
 
 
+def form_typed_on(request: HttpRequest) -> QueryDict | None:
+    """Returns what was kept of a form at this address while the person signed in again, once; else None."""
+    kept = request.session.get(_KEPT) or {}
+    if kept.get("path") != request.path or "form" not in kept:
+        return None
+    del request.session[_KEPT]
+    return QueryDict(str(kept["form"]))
+
+
+def form_once(
+    request: HttpRequest,
+    work: Callable[[], str],
+    *,
+    back: str,
+    again: Callable[[Invalid], HttpResponse],
+) -> HttpResponse:
+    """Does the work of a valid form once and answers 303 to the address that it returns; else as `act_once`.
+
+    `again` renders the form with what the verb said; the whole form is kept while the person signs in again.
+    """
+    try:
+        return once(request, user_of(request), work, meanwhile=back)
+    except SignInTooOld:
+        form = request.POST.copy()
+        for name in ("csrfmiddlewaretoken", "idempotency_key"):
+            form.pop(name, None)
+        return _ask_to_confirm(request, {"path": request.path, "form": form.urlencode()})
+    except NotAllowed as error:
+        return render(request, "403.html", {"reason": str(error), "back": back}, status=403)
+    except Invalid as error:
+        return again(error)
+    except (WrongState, StaleDigest) as error:
+        return render(request, "409.html", {"reason": str(error), "back": back}, status=409)
+
+
 def _sign_in_again(request: HttpRequest, typed: Typed, page: str) -> HttpResponse:
-    request.session[_KEPT] = {"path": page, "reason": typed.reason, "newer": typed.newer}
+    return _ask_to_confirm(request, {"path": page, "reason": typed.reason, "newer": typed.newer})
+
+
+def _ask_to_confirm(request: HttpRequest, kept: dict[str, str]) -> HttpResponse:
+    request.session[_KEPT] = kept
+    page = kept["path"]
     messages.info(request, "What you typed is kept. Confirm that it is you, then send it.")
     return redirect(f"{reverse('account_reauthenticate')}?{urlencode({'next': page})}")

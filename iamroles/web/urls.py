@@ -6,6 +6,7 @@ from django.urls import path, register_converter
 
 from iamroles.web.converters import EventReference, ExportReference, RequestReference
 from iamroles.web.views import (
+    account_records,
     accounts,
     acts,
     audit,
@@ -17,11 +18,13 @@ from iamroles.web.views import (
     home,
     inventory,
     operations,
+    people,
     preferences,
     requests,
     review,
     runs,
     start,
+    teams,
     together,
 )
 
@@ -77,6 +80,8 @@ urlpatterns = [
     path("ops/pause/", operations.pause_everything, name="pause_everything"),
     path("ops/accounts/<slug:number>/pause/", operations.pause_account, name="pause_account"),
     path("ops/accounts/", accounts.account_list, name="account_list"),
+    path("ops/accounts/add/", account_records.account_add, name="account_add"),
+    path("ops/accounts/<number>/change/", account_records.account_change, name="account_change"),
     path("ops/accounts/<number>/", accounts.account_detail, name="account_detail"),
     path("ops/accounts/<number>/look/", accounts.account_look, name="account_look"),
     path("ops/rules/", changes.rules, name="rules"),
@@ -85,6 +90,16 @@ urlpatterns = [
     path("ops/changes/", changes.change_list, name="change_list"),
     path("ops/changes/<int:change_id>/", changes.change_detail, name="change_detail"),
     path("ops/changes/<int:change_id>/decide/", changes.change_decide, name="change_decide"),
+    path("ops/people/", people.person_list, name="person_list"),
+    path("ops/people/invite/", people.person_invite, name="person_invite"),
+    path("ops/people/<int:person_id>/", people.person_detail, name="person_detail"),
+    path("ops/people/<int:person_id>/<slug:act>/", people.person_act, name="person_act"),
+    path("ops/groups/", teams.group_list, name="group_list"),
+    path("ops/groups/<str:name>/", teams.group_detail, name="group_detail"),
+    path("ops/teams/", teams.team_list, name="team_list"),
+    path("ops/add-team/", teams.team_new, name="team_new"),
+    path("ops/teams/<slug:slug>/", teams.team_detail, name="team_detail"),
+    path("invited/<uidb64>/<token>/", people.Invitation.as_view(), name="invitation"),
     path("settings/", preferences.preferences, name="preferences"),
     path("settings/theme/", preferences.theme, name="theme"),
     path("help/", preferences.help_page, name="help"),

@@ -15,7 +15,6 @@ from django.contrib.auth.models import Group
 
 from iamroles import audit, canonical, eligibility
 from iamroles.audit import Actor, Change, Subject
-from iamroles.iam import limits
 from iamroles.models import ApprovalRules, AwsAccount, ProposedChange, Team, User, current_rules
 from iamroles.rules import approval_rules
 from iamroles.workflow import organisation
@@ -141,15 +140,10 @@ def _record_of(number: str) -> dict[str, Any]:
 def _record_wrong(number: str, content: Any) -> list[str]:
     if not isinstance(content, dict) or {name: type(value) for name, value in content.items()} != _ACCOUNT_FIELDS:
         return [f"The record has exactly {', '.join(_ACCOUNT_FIELDS)}."]
-    wrong = []
-    if not content["name"].strip() or AwsAccount.objects.filter(name=content["name"]).exclude(number=number).exists():
-        wrong.append("An AWS account has a name of its own.")
-    if not approval_rules.is_name(content["environment"]):
-        wrong.append("The environment is one word.")
+    account = _account(number)
+    wrong = [said for _, said, _ in organisation.record_problems(content, number=number, partition=account.partition)]
     if not User.objects.filter(is_active=True, groups__name=content["owner"]).exists():
         wrong.append(f"Nobody is in the group {content['owner']}: add people before it owns an AWS account.")
-    wrong += [problem.message for problem in limits.check_role_path(content["role_path"])]
-    wrong += [problem.message for problem in limits.check_policy_path(content["policy_path"])]
     return wrong
 
 

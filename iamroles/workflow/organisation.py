@@ -1,19 +1,52 @@
-"""People, teams and AWS accounts: who belongs where, and what an account demands. Every change is an event."""
+"""People, teams and AWS accounts: who belongs where, and what an account demands. Every change is an event.
+
+A verb without `user` is called from the command line, whose caller holds the host. What decides who may approve, or
+what a team or an AWS account may do, two people change (`change_kinds`); inviting people is in `people`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
+from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.models import Group
+from django.utils.text import slugify
 
-from iamroles import audit
+from iamroles import audit, permissions
 from iamroles.audit import Actor, Change, Subject
-from iamroles.iam import limits
+from iamroles.iam import arns, limits
 from iamroles.iam.documents import DocumentError
 from iamroles.models import AccountRule, AwsAccount, GroupMembership, Membership, Team, User
-from iamroles.rules import account_rules
-from iamroles.workflow.verbs import Invalid, verb
+from iamroles.rules import account_rules, approval_rules
+from iamroles.workflow.verbs import Invalid, require, require_fresh_sign_in, verb
+
+
+def require_operator(user: User | None, signed_in_at: datetime | None, at: datetime, purpose: str) -> None:
+    """Raises NotAllowed or SignInTooOld unless an operator who signed in just now acts; None is the command line."""
+    if user is None:
+        return
+    require(permissions.may_operate(user))
+    minutes = settings.ROLEDESK_OPERATE_WITHIN_MINUTES
+    require_fresh_sign_in(signed_in_at or datetime.fromtimestamp(0, tz=at.tzinfo), at, minutes, purpose)
+
+
+def record_problems(record: Mapping[str, Any], *, number: str, partition: str) -> Iterator[tuple[str, str, str]]:
+    """Yields field, sentence and code for each thing that is wrong with the record of an AWS account."""
+    name = record["name"].strip()
+    if not name or len(name) > 60 or AwsAccount.objects.filter(name=name).exclude(number=number).exists():
+        yield "name", "An AWS account has a name of its own, of at most 60 characters.", "name"
+    if not approval_rules.is_name(record["environment"]) or len(record["environment"]) > 20:
+        yield "environment", "The environment is one word of at most 20 characters, for example staging.", "environment"
+    if not approval_rules.is_name(record["owner"]):
+        yield "owner", "The owner is the name of a group: one word, for example orders-platform.", "owner"
+    for field, check in (("role_path", limits.check_role_path), ("policy_path", limits.check_policy_path)):
+        for problem in check(record[field]):
+            yield field, problem.message, problem.id
+    if record["boundary"] and not record["boundary"].startswith(f"arn:{partition}:iam::{number}:policy/"):
+        text = f"The boundary is a policy of this AWS account: {arns.policy_arn(partition, number, 'NAME')}."
+        yield "boundary", text, "boundary"
 
 
 @verb("add_account")
@@ -30,20 +63,30 @@ def add_account(
     role_path: str = "/",
     policy_path: str = "/",
     boundary: str = "",
+    user: User | None = None,
+    signed_in_at: datetime | None = None,
 ) -> AwsAccount:
-    """Registers an AWS account with an external id of its own. Raises Invalid for a wrong or known number or path."""
+    """Registers an AWS account with an external id of its own; no team may use it yet.
+
+    Raises NotAllowed, SignInTooOld, or Invalid for a number that is wrong or known and for a wrong record.
+    """
+    require_operator(user, signed_in_at, at, "add an AWS account")
     if len(number) != 12 or not (number.isascii() and number.isdigit()):
         raise Invalid(f"An AWS account number has 12 digits. This one is {number!r}.", "number")
     if AwsAccount.objects.filter(number=number).exists():
         raise Invalid(f"AWS account {number} is registered already.", "number")
-    if AwsAccount.objects.filter(name=name).exists():
-        raise Invalid(f"Another AWS account is called {name}.", "name")
-    for field, problems in (
-        ("role_path", limits.check_role_path(role_path)),
-        ("policy_path", limits.check_policy_path(policy_path)),
-    ):
-        if problems:
-            raise Invalid(problems[0].message, field, problems[0].id)
+    if partition not in limits.PARTITIONS:
+        raise Invalid(f"There is no partition {partition}.", "partition")
+    record = {
+        "name": name,
+        "environment": environment,
+        "owner": owner,
+        "role_path": role_path,
+        "policy_path": policy_path,
+        "boundary": boundary,
+    }
+    for field, message, code in record_problems(record, number=number, partition=partition):
+        raise Invalid(message, field, code)
     group, _ = Group.objects.get_or_create(name=owner)
     account = AwsAccount.objects.create(
         number=number,
@@ -109,10 +152,30 @@ def set_account_rule(*, number: str, kind: str, text: str, actor: Actor, at: dat
 
 
 @verb("add_team")
-def add_team(*, slug: str, name: str, accounts: Iterable[AwsAccount], actor: Actor, at: datetime) -> Team:
-    """Makes a team that may use these AWS accounts."""
-    team = Team.objects.create(slug=slug, name=name)
+def add_team(
+    *,
+    slug: str,
+    name: str,
+    accounts: Iterable[AwsAccount],
+    actor: Actor,
+    at: datetime,
+    user: User | None = None,
+    signed_in_at: datetime | None = None,
+) -> Team:
+    """Makes a team; from the command line also with the AWS accounts it may use.
+
+    Without a slug it is made of the name. Raises NotAllowed, SignInTooOld, or Invalid for a wrong or known name.
+    """
+    require_operator(user, signed_in_at, at, "add a team")
+    name, slug = name.strip(), slug or slugify(name)
+    if not name or len(name) > 100 or not approval_rules.is_name(slug) or len(slug) > 40:
+        raise Invalid("A team has a name of at most 100 characters, with letters that make a short name of 40.", "name")
+    if Team.objects.filter(slug=slug).exists() or Team.objects.filter(name=name).exists():
+        raise Invalid(f"There is a team {name} already.", "name")
     numbers = [account.number for account in accounts]
+    if user is not None and numbers:
+        raise Invalid("Which AWS accounts a team may use is a change that two people make.", "accounts", "four_eyes")
+    team = Team.objects.create(slug=slug, name=name)
     team.accounts.set(AwsAccount.objects.filter(number__in=numbers))
     audit.record(
         "team.created",
@@ -123,6 +186,66 @@ def add_team(*, slug: str, name: str, accounts: Iterable[AwsAccount], actor: Act
         data={"team": slug, "changes": ["accounts"]},
     )
     return team
+
+
+@verb("set_team_members")
+def set_team_members(
+    *, slug: str, logins: Iterable[str], user: User, signed_in_at: datetime, actor: Actor, at: datetime
+) -> int:
+    """Makes these people, and no others, the team's members. Returns how many changed.
+
+    Members ask for roles; they decide nothing, so one operator is enough. Raises NotAllowed, SignInTooOld, or Invalid
+    for a person who is not active and for no change.
+    """
+    require_operator(user, signed_in_at, at, "change who is in a team")
+    team = Team.objects.select_for_update().filter(slug=slug).first()
+    if team is None:
+        raise Invalid(f"There is no team {slug}.", "members")
+    wanted, stand = set(logins), {member.get_username(): member for member in team.members.all()}
+    coming = {row.get_username(): row for row in User.objects.filter(username__in=wanted - set(stand), is_active=True)}
+    unknown = sorted(wanted - set(stand) - set(coming))
+    if unknown:
+        raise Invalid(f"There is no active person {unknown[0]}.", "members")
+    going = [member for login, member in stand.items() if login not in wanted]
+    for person in going:
+        leave_team(person, team, actor, at)
+    for person in coming.values():
+        join_team(person, team, actor, at)
+    if not going and not coming:
+        raise Invalid("Nothing would change.", "members", "unchanged")
+    return len(going) + len(coming)
+
+
+def join_team(person: User, team: Team, actor: Actor, at: datetime) -> None:
+    """Puts a person into a team, with the event."""
+    Membership.objects.create(team=team, user=person, since=at)
+    _record_membership("membership.granted", person, f"team:{team.slug}", actor, at)
+
+
+def leave_team(person: User, team: Team, actor: Actor, at: datetime, reason: str | None = None) -> None:
+    """Takes a person out of a team, with the event."""
+    Membership.objects.filter(team=team, user=person).delete()
+    _record_membership("membership.removed", person, f"team:{team.slug}", actor, at, reason)
+
+
+def leave_group(person: User, group: Group, actor: Actor, at: datetime, reason: str | None = None) -> None:
+    """Takes a person out of a group, with the event."""
+    leave(person, group)
+    _record_membership("membership.removed", person, group.name, actor, at, reason)
+
+
+def _record_membership(
+    event: str, person: User, group: str, actor: Actor, at: datetime, reason: str | None = None
+) -> None:
+    subject = Subject("user", str(person.pk), person.display_name)
+    audit.record(
+        event,
+        actor=actor,
+        subject=subject,
+        at=at,
+        reason=reason,
+        data={"user": person.get_username(), "group": group},
+    )
 
 
 def join(user: User, group: Group, at: datetime) -> None:
@@ -150,18 +273,30 @@ def add_person(
     at: datetime,
 ) -> User:
     """Makes a person with groups and teams; without a password they can sign in only at the identity provider."""
-    user = User.objects.create_user(
-        login, email=f"{login}@example.org", password=password, first_name=first_name, last_name=last_name
+    return make_person(
+        login, f"{login}@example.org", (first_name, last_name), password, groups=groups, teams=teams, actor=actor, at=at
     )
+
+
+def make_person(
+    login: str,
+    email: str,
+    names: tuple[str, str],
+    password: str | None,
+    *,
+    groups: Iterable[str],
+    teams: Iterable[str],
+    actor: Actor,
+    at: datetime,
+) -> User:
+    """Makes a person with groups and teams, with the events. Names are first and last name."""
+    user = User.objects.create_user(login, email=email, password=password, first_name=names[0], last_name=names[1])
     subject = Subject("user", str(user.pk), user.display_name)
     audit.record("user.created", actor=actor, subject=subject, at=at, data={"user": login, "changes": ["login"]})
     for name in groups:
         group, _ = Group.objects.get_or_create(name=name)
         join(user, group, at)
-        audit.record("membership.granted", actor=actor, subject=subject, at=at, data={"user": login, "group": name})
+        _record_membership("membership.granted", user, name, actor, at)
     for slug in teams:
-        Membership.objects.create(team=Team.objects.get(slug=slug), user=user, since=at)
-        audit.record(
-            "membership.granted", actor=actor, subject=subject, at=at, data={"user": login, "group": f"team:{slug}"}
-        )
+        join_team(user, Team.objects.get(slug=slug), actor, at)
     return user

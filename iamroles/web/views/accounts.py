@@ -45,7 +45,8 @@ def account_detail(request: HttpRequest, number: str) -> HttpResponse:
         if row.connection is None or row.connection.waits:
             return HttpResponse(status=NO_CONTENT)
         return render(request, "iamroles/_account_connection.html", {"row": row})
-    return render(request, "iamroles/account_detail.html", {"row": row})
+    context = {"row": row, "rules": pages.rule_versions(row.account)}
+    return render(request, "iamroles/account_detail.html", context)
 
 
 @login_required

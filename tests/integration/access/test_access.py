@@ -68,6 +68,18 @@ TABLE: dict[str, tuple[str, str, int, int, int, str]] = {
     "account_list": ("", "get", SIGN_IN, 403, 200, "operator"),
     "account_detail": ("account", "get", SIGN_IN, 403, 200, "operator"),
     "account_look": ("account", "get", SIGN_IN, 405, 405, "operator"),
+    "account_add": ("", "get", SIGN_IN, 403, 200, "operator"),
+    "account_change": ("account", "get", SIGN_IN, 403, 200, "operator"),
+    "person_list": ("", "get", SIGN_IN, 403, 200, "operator"),
+    "person_invite": ("", "get", SIGN_IN, 403, 200, "operator"),
+    "person_detail": ("person", "get", SIGN_IN, 403, 404, "operator"),
+    "person_act": ("person_act", "get", SIGN_IN, 403, 404, "operator"),
+    "group_list": ("", "get", SIGN_IN, 403, 200, "operator"),
+    "group_detail": ("group", "get", SIGN_IN, 403, 200, "operator"),
+    "team_list": ("", "get", SIGN_IN, 403, 200, "operator"),
+    "team_new": ("", "get", SIGN_IN, 403, 200, "operator"),
+    "team_detail": ("team", "get", SIGN_IN, 403, 200, "operator"),
+    "invitation": ("invitation", "get", 200, 200, 200, "requester"),
     "rules": ("", "get", SIGN_IN, 403, 200, "operator"),
     "rules_version": ("version", "get", SIGN_IN, 403, 200, "operator"),
     "rules_propose": ("", "get", SIGN_IN, 403, 200, "operator"),
@@ -96,6 +108,11 @@ def address(name: str, request: Request) -> str:
         "request": {"request_id": request.pk},
         "run": {"request_id": request.pk, "number": 1},
         "order": {"order_id": 4711},
+        "person": {"person_id": 4711},
+        "person_act": {"person_id": 4711, "act": "deactivate"},
+        "group": {"name": "approvers"},
+        "team": {"slug": "orders"},
+        "invitation": {"uidb64": "NDcxMQ", "token": "abc"},
         "event": {"event_id": 1},
         "role": {"role_id": 4711},
         "account": {"number": request.account.number},
@@ -137,7 +154,9 @@ def test_lets_in_whom_the_table_says(name: str, people: dict[str, User], in_revi
     assert answers == [anonymous, outsider, insider]
 
 
-POSTED = ["approval_decide", "request_discard", "request_comment", "theme", "request_act", "request_against_aws"]
+POSTED = ["person_invite", "person_act", "group_detail", "team_new", "team_detail", "invitation", "account_add"]
+POSTED += ["account_change"]
+POSTED += ["approval_decide", "request_discard", "request_comment", "theme", "request_act", "request_against_aws"]
 POSTED += [
     "notices_read",
     "approvals_together",
