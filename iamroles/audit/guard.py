@@ -1,4 +1,5 @@
-"""The triggers that make the trail append-only, for both databases. Migrations install them, verify asks for them.
+"""The triggers that make the trail append-only, and versions of rules insert-only, for both databases. Migrations
+install them, verify asks for them.
 
 They bind everybody but a database owner, who can drop them: then `audit verify` must notice. A migration that makes
 SQLite copy one of these tables loses its triggers and must end with `install`.
@@ -17,6 +18,14 @@ SEALED_TABLES: Final[dict[str, tuple[str, ...]]] = {
     "audit_checkpoint": ("size = NEW.size",),
     "audit_receipt": ("id = NEW.id", "size = NEW.size AND publisher = NEW.publisher"),
 }
+# versions of rules: insert-only like the trail, but not of it
+RULE_TABLES: Final[dict[str, tuple[str, ...]]] = {
+    "approval_rules": ("id = NEW.id", "version = NEW.version", "change_id = NEW.change_id"),
+    "iamroles_accountrule": (
+        "id = NEW.id",
+        "account_id = NEW.account_id AND kind = NEW.kind AND version = NEW.version",
+    ),
+}
 PENDING: Final = "audit_pending"
 DISCLOSURE: Final = "audit_disclosure"
 ALL_TABLES: Final = (*SEALED_TABLES, PENDING, DISCLOSURE)
@@ -31,29 +40,35 @@ class _Editor(Protocol):
 
 
 def install(connection: BaseDatabaseWrapper) -> None:
-    """Creates all triggers, replacing those that exist. Raises UnsupportedDatabase."""
+    """Creates the triggers of every table that exists, replacing those that are there. Raises UnsupportedDatabase."""
     statements = {"postgresql": _postgresql, "sqlite": _sqlite}.get(connection.vendor)
     if statements is None:
         raise UnsupportedDatabase(connection.vendor)
     remove(connection)
     with connection.cursor() as cursor:
-        for statement in statements():
+        for statement in statements(_triggers(connection)):
             cursor.execute(statement)
 
 
 def remove(connection: BaseDatabaseWrapper) -> None:
     """Drops all triggers: for reversing a migration and for emptying a test database."""
     with connection.cursor() as cursor:
-        for table, name in expected(connection.vendor):
+        for table, name in _triggers(connection):
             on_table = f" ON {table}" if connection.vendor == "postgresql" else ""
             cursor.execute(f"DROP TRIGGER IF EXISTS {name}{on_table}")
+
+
+def _triggers(connection: BaseDatabaseWrapper) -> list[tuple[str, str]]:
+    """Those of tables that exist: an early migration runs before the later tables are made."""
+    present = set(connection.introspection.table_names())
+    return [(table, name) for table, name in expected(connection.vendor) if table in present]
 
 
 def expected(vendor: str) -> list[tuple[str, str]]:
     """Returns table and name of every trigger that must exist."""
     last = "truncate" if vendor == "postgresql" else "insert"
-    found = [(table, f"{table}_no_{act}") for table in SEALED_TABLES for act in ("update", "delete", last)]
-    found += [(PENDING, f"{PENDING}_no_{act}") for act in ("update", "delete", last)]
+    whole = (*SEALED_TABLES, *RULE_TABLES, PENDING)
+    found = [(table, f"{table}_no_{act}") for table in whole for act in ("update", "delete", last)]
     found += [(DISCLOSURE, f"{DISCLOSURE}_no_{act}") for act in ("update", last)]
     if vendor == "sqlite":
         found.append(("audit_event", "audit_event_no_odd_id"))
@@ -89,7 +104,7 @@ _FUNCTIONS: Final = (
     """
     CREATE OR REPLACE FUNCTION audit_refuse() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
-      RAISE EXCEPTION 'the audit trail is append-only: % on % is refused', TG_OP, TG_TABLE_NAME
+      RAISE EXCEPTION 'this table is append-only: % on % is refused', TG_OP, TG_TABLE_NAME
         USING ERRCODE = '42501';
     END $$
     """,
@@ -106,9 +121,9 @@ _FUNCTIONS: Final = (
 )
 
 
-def _postgresql() -> list[str]:
+def _postgresql(triggers: list[tuple[str, str]]) -> list[str]:
     statements = list(_FUNCTIONS)
-    for table, name in expected("postgresql"):
+    for table, name in triggers:
         act = name.rsplit("_", 1)[1].upper()
         function = "audit_refuse_unsealed" if name == f"{PENDING}_no_delete" else "audit_refuse"
         each = "STATEMENT" if act == "TRUNCATE" else "ROW"
@@ -119,10 +134,10 @@ def _postgresql() -> list[str]:
     return statements
 
 
-def _sqlite() -> list[str]:
-    refuse = "BEGIN SELECT RAISE(ABORT, 'the audit trail is append-only'); END"
+def _sqlite(triggers: list[tuple[str, str]]) -> list[str]:
+    refuse = "BEGIN SELECT RAISE(ABORT, 'this table is append-only'); END"
     statements = []
-    for table, name in expected("sqlite"):
+    for table, name in triggers:
         act = name.rsplit("_", 1)[1]
         if act == "insert":
             condition = f"BEFORE INSERT ON {table} WHEN {_taken(table)}"
@@ -140,5 +155,5 @@ def _sqlite() -> list[str]:
 def _taken(table: str) -> str:
     # INSERT OR REPLACE removes the row in its way without a delete trigger, unless recursive_triggers is on.
     keys = {PENDING: ("event_id = NEW.event_id",), DISCLOSURE: ("event_id = NEW.event_id AND path = NEW.path",)}
-    conditions = " OR ".join(f"({key})" for key in SEALED_TABLES.get(table) or keys[table])
+    conditions = " OR ".join(f"({key})" for key in {**SEALED_TABLES, **RULE_TABLES}.get(table) or keys[table])
     return f"EXISTS (SELECT 1 FROM {table} WHERE {conditions})"  # noqa: S608 (constants of this module)
