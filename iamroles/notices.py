@@ -20,6 +20,7 @@ KINDS: Final[dict[str, str]] = {
     "request.reopened": WAITING,
     "request.reminded": WAITING,
     "request.approved": DECIDED,
+    "request.auto_approved": DECIDED,
     "request.rejected": DECIDED,
     "changes.requested": DECIDED,
     "request.applied": APPLIED,

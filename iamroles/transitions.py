@@ -40,8 +40,11 @@ def move_request(
     reason: str | None = None,
     changes: Sequence[Change] = (),
     fields: Mapping[str, Any] | None = None,
+    tells: bool = True,
 ) -> Request:
     """Moves a request by a verb of the table and records `event`; `fields` are written with it. Returns the new row.
+
+    With `tells` False nobody is told: the caller moves it on in the same transaction.
 
     Raises WrongState when the table forbids it or when the row has changed since it was read.
     """
@@ -68,7 +71,8 @@ def move_request(
             changes=changes,
             data=data,
         )
-        notices.tell(request, event, actor_id=actor.id or "", at=at)
+        if tells:
+            notices.tell(request, event, actor_id=actor.id or "", at=at)
     return request
 
 

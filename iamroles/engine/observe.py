@@ -96,7 +96,7 @@ def see(request: Request, revision: Revision, tools: Tools, *, number: int | Non
         made=made,
         at=at,
         expires_at=expires_at,
-        account_digest=account.record_digest(),
+        account_digest=account.record_digest(rules=not made.removes_only),
     )
 
 
@@ -145,8 +145,11 @@ def _store(request: Request, seen: Seen, tools: Tools) -> str:
             fields["outcome"] = "already_right"
         else:
             event, verb, data = "revision.proposed", "propose", proposed_data(seen, revision.number)
-        move_request(request, verb, event=event, actor=tools.actor, at=seen.at, data=data, fields=fields)
-        if request.state == states.IN_REVIEW:
+        goes = not seen.made.already_right and unattended.may_go(proposal)
+        move_request(
+            request, verb, event=event, actor=tools.actor, at=seen.at, data=data, fields=fields, tells=not goes
+        )
+        if goes:
             unattended.let_go(request, proposal, tools.actor, seen.at)
     return request.state
 

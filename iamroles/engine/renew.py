@@ -26,7 +26,9 @@ def find_outdated() -> list[int]:
     """Returns the ids of the requests in review whose proposal must be made anew, oldest first. Four queries."""
     changed = Q()
     for account in AwsAccount.objects.select_related("owner").prefetch_related("rule_versions"):
-        changed |= Q(revision__request__account=account) & ~Q(account_digest=account.record_digest())
+        changed |= Q(revision__request__account=account) & ~Q(
+            account_digest__in=(account.record_digest(), account.record_digest(rules=False))
+        )
     rows = Proposal.objects.filter(
         changed | ~Q(rules_digest=approval_rules.digest(current_rules())),
         revision__request__state=states.IN_REVIEW,

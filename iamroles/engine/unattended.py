@@ -18,14 +18,17 @@ from iamroles.proposal import Stored, propose
 from iamroles.transitions import move_request
 
 
-def let_go(request: Request, proposal: Proposal, actor: Actor, at: datetime) -> None:
-    """Approves a request in review that a rule lets go, with its event. Inside the caller's transaction.
+def may_go(proposal: Proposal) -> bool:
+    """Returns whether a rule lets the proposal go.
 
     Only what a person sent goes: a revision that a worker or an operator made returned from somewhere, so people look.
     """
-    rule = proposal.unattended
-    if rule is None or proposal.revision.cause != eligibility.SENT:
-        return
+    return proposal.unattended is not None and proposal.revision.cause == eligibility.SENT
+
+
+def let_go(request: Request, proposal: Proposal, actor: Actor, at: datetime) -> None:
+    """Approves a request in review that `may_go`, with its event. Inside the caller's transaction."""
+    rule = proposal.unattended or {}
     data: dict[str, object] = {
         "revision": proposal.revision.number,
         "proposal_digest": proposal.digest,

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import asdict
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import Group
@@ -66,11 +67,16 @@ class AwsAccount(models.Model):
         latest = {row.kind: row for row in self.rule_versions.order_by("version")}
         return AccountRules(**{kind: row.read() for kind, row in latest.items()})
 
-    def record_digest(self) -> str:
-        """Returns the SHA-256 (hex) of everything in the record that a proposal depends on."""
-        rules = {row.kind: row.digest for row in sorted(self.rule_versions.all(), key=lambda row: row.version)}
-        own = {"owner": self.owner.name, "environment": self.environment}
-        return canonical.digest({**asdict(self.facts()), **own, "rules": rules})
+    def record_digest(self, *, rules: bool = True) -> str:
+        """Returns the SHA-256 (hex) of everything in the record that a proposal depends on.
+
+        Standard and guardrails are part of it unless `rules` is False: what only removes is held against neither.
+        """
+        own: dict[str, Any] = {"owner": self.owner.name, "environment": self.environment}
+        if rules:
+            versions = sorted(self.rule_versions.all(), key=lambda row: row.version)
+            own["rules"] = {row.kind: row.digest for row in versions}
+        return canonical.digest({**asdict(self.facts()), **own})
 
 
 class AccountRule(models.Model):

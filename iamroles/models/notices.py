@@ -14,6 +14,7 @@ HAPPENED: Final = {
     "request.reopened": "needs approval again",
     "request.reminded": "still needs approval",
     "request.approved": "is approved",
+    "request.auto_approved": "is approved by a rule, without a person",
     "request.rejected": "is rejected",
     "changes.requested": "needs changes",
     "request.applied": "is applied",

@@ -52,6 +52,7 @@ class Proposal:
     sentences: tuple[str, ...]
     requirements: tuple[approval.Requirement, ...]
     rules_digest: str
+    removes_only: bool
     unattended: Mapping[str, Any] | None
     attended: str
 
@@ -69,7 +70,7 @@ def propose(*, facts: Facts, base: State, context: Context, envelope: Envelope) 
         target = replace(target, clashes=_not_ours(facts, base) or target.clashes)
     plan, cuts = _plan(base, target)
     adopts = base.role is not None and not envelope.managed_here and not desired.removal
-    found = weigh.findings(facts, desired, base, target, context, envelope)
+    found = weigh.findings(facts, desired, base, target, context, envelope, cuts=cuts)
     rated = risk.risk_of(found, production=facts.account.production)
     only_removes = removal.adds_nothing(plan, base, context)
     owner = owner_of(base.role.tags, envelope.tool_tags) if base.role else None
@@ -140,6 +141,7 @@ def propose(*, facts: Facts, base: State, context: Context, envelope: Envelope) 
         sentences=sentences,
         requirements=requirements,
         rules_digest=rules_digest,
+        removes_only=only_removes,
         unattended=unattended,
         attended=attended,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from iamroles.blueprints import grants
@@ -19,9 +20,9 @@ from iamroles.rules.findings import Finding
 
 
 def findings(
-    facts: Facts, desired: Desired, base: State, target: Target, context: Context, envelope: Envelope
+    facts: Facts, desired: Desired, base: State, target: Target, context: Context, envelope: Envelope, *, cuts: bool
 ) -> tuple[Finding, ...]:
-    """Returns the findings, worst first. A removal has its own."""
+    """Returns the findings, worst first; `cuts`: the plan cuts off older sessions. A removal has its own."""
     attached = _attached(target.state, desired, base, context)
     if isinstance(facts, RemovalFacts):
         return removal.findings(facts, base, target, [policy.document for policy in attached])
@@ -35,7 +36,7 @@ def findings(
         expected=passed_services(facts) if isinstance(facts, DeployerFacts) else checks.ANY_TO_TASKS,
         clashes=target.clashes,
         replaced=target.replaced,
-        around=_around(facts, desired, base, target.state, context, envelope),
+        around=replace(_around(facts, desired, base, target.state, context, envelope), cuts=cuts),
     )
 
 

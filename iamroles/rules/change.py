@@ -29,6 +29,10 @@ def check(
     after = [policy.document for policy in attached]
     if after and contains(after, around.before, account.number).verdict != "proved":
         who = listed(lost) if lost else "whoever no longer may"
+        if around.cuts:
+            message = f"Sessions that {who} began before are cut off before anything is added, wanted ones too."
+            yield Finding("TR07", "note", message, "Choose an hour without deployments.", "trust")
+            return
         hours = live.max_session / 3600
         message = (
             f"Sessions that {who} began before stay valid for up to {hours:g} hours and get the new rights of "

@@ -60,7 +60,8 @@ class Around:
     `before` is what the live role holds; `boundary` the document of the boundary that the role will carry; `last_used`
     a day, if recent. `fitting` are roles of the AWS account that ECS tasks may use, asked for or not. `needs` are the
     documents that the blueprint itself wants and those that were approved before. `deployers` maps the ARN of a
-    CodeDeploy role to the teams that deploy through it, each with its policies. `team` is who asks.
+    CodeDeploy role to the teams that deploy through it, each with its policies. `team` is who asks. `cuts`: the plan
+    cuts off sessions from before a change of trust.
     """
 
     looked: bool = True
@@ -72,3 +73,4 @@ class Around:
     needs: tuple[Document, ...] = ()
     deployers: Mapping[str, Mapping[str, tuple[Document, ...]]] = field(default_factory=dict)
     team: str = ""
+    cuts: bool = False

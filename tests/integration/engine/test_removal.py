@@ -12,9 +12,11 @@ from iamroles.aws.fake import FakeGateway
 from iamroles.aws.gateway import Answer, AwsError
 from iamroles.blueprints.facts import RemovalFacts
 from iamroles.blueprints.state import RoleState
+from iamroles.engine.renew import find_outdated
 from iamroles.models import AwsAccount, ManagedRole, Request
 from iamroles.proposal.calls import Call
-from tests.integration.engine.world import POLICY, QUICK, ROLE, World
+from iamroles.workflow import organisation
+from tests.integration.engine.world import NUMBER, POLICY, QUICK, ROLE, SYSTEM, World
 
 REMOVED = ["DetachRolePolicy", "DetachRolePolicy", "DeleteRole", "DeletePolicy"]
 
@@ -63,6 +65,16 @@ def test_takes_role_and_policy_away_and_forgets_them(world: World, removal: Requ
 
 def test_goes_on_in_a_paused_account_because_it_is_proved(world: World, removal: Request) -> None:
     AwsAccount.objects.update(paused_at=world.clock())
+    assert world.apply(removal) == "applied"
+
+
+def test_no_guardrail_or_standard_holds_up_what_is_proved_to_add_nothing(world: World, removal: Request) -> None:
+    for kind in ("guardrail", "standard"):
+        text = '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]}'
+        organisation.set_account_rule(number=NUMBER, kind=kind, text=text, actor=SYSTEM, at=world.clock())
+    Request.objects.filter(pk=removal.pk).update(state="in_review")
+    assert find_outdated() == []
+    Request.objects.filter(pk=removal.pk).update(state="approved")
     assert world.apply(removal) == "applied"
 
 

@@ -20,7 +20,7 @@ from iamroles.blueprints.state import RoleState
 from iamroles.engine import observe
 from iamroles.iam import documents, trust
 from iamroles.iam.documents import Document
-from iamroles.models import AuditEvent, Decision, Proposal, Request, Revision, User
+from iamroles.models import AuditEvent, Decision, Notice, Proposal, Request, Revision, User
 from iamroles.pages.requests import request_page
 from iamroles.proposal import digest_of
 from iamroles.rules import standard
@@ -216,6 +216,11 @@ class TestObserving:
         assert ready.events(request)[-2:] == ["revision.proposed", "request.auto_approved"]
         assert ready.apply(request) == "applied"
         assert request.outcome == "applied"
+
+    def test_only_the_requester_is_told(self, ready: World) -> None:
+        request = sent(ready, second(ready))
+        told = Notice.objects.filter(request=request).exclude(person=None).values_list("person__username", "event")
+        assert list(told) == [("rosa", "request.auto_approved")]
 
     def test_without_such_a_rule_people_decide(self, ready: World) -> None:
         set_rules(ready, [], version=3)

@@ -246,6 +246,25 @@ class TestReplacedTrust:
     def test_tr07_older_sessions_get_new_rights(self) -> None:
         assert self.changed(self.EC2, ()) == [("TR07", "high"), ("TR09", "high")]
 
+    def test_tr07_is_a_note_where_the_plan_cuts_them_off(self) -> None:
+        assert self.changed(self.EC2, (), cuts=True) == [("TR09", "high")]
+        cut = Around(before=(), cuts=True)
+        every = check_proposal(
+            account=ACCOUNT,
+            live=replace(role(), trust=self.EC2),
+            target=role(),
+            attached=limited(),
+            passed=(),
+            replaced=["trust"],
+            around=cut,
+        )
+        assert [(one.severity, one.message) for one in every if one.id == "TR07"] == [
+            (
+                "note",
+                "Sessions that ec2.amazonaws.com began before are cut off before anything is added, wanted ones too.",
+            )
+        ]
+
     def test_no_tr07_without_new_rights(self) -> None:
         assert self.changed(self.EC2, (LIMITED.document,)) == [("TR09", "high")]
 
