@@ -132,11 +132,12 @@ def copy(request_id: int, count: int, *, waiting: int) -> list[int]:
     amara = User.objects.get(username="amara")
     made: list[int] = []
     risks = ("low", "medium", "high")
+    stored = [field for field in Request._meta.concrete_fields if not field.generated]
     for start in range(0, count, 5000):
         size = min(5000, count - start)
         requests = []
         for number in range(start, start + size):
-            values = {field.attname: getattr(model, field.attname) for field in Request._meta.concrete_fields}
+            values = {field.attname: getattr(model, field.attname) for field in stored}
             waits = number < waiting
             at = model.submitted_at + timedelta(milliseconds=number)
             values |= {"id": None, "submitted_at": at, "risk": risks[number % 3]}

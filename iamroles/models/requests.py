@@ -7,19 +7,26 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import Case, Q, Value, When
 from django.utils.functional import cached_property
 
-from iamroles.rules import states
+from iamroles.rules import risk, states
 
 if TYPE_CHECKING:
     from django.db.models.fields.related_descriptors import RelatedManager
 
     from iamroles.models.runs import Run
+
+
+# the worst risk first; what has none yet comes last
+_RANK: Final = Case(
+    *(When(risk=word, then=Value(len(risk.ORDER) - place)) for place, word in enumerate(risk.ORDER)),
+    default=Value(len(risk.ORDER) + 1),
+)
 
 
 class Request(models.Model):
@@ -43,6 +50,7 @@ class Request(models.Model):
     answers_version = models.PositiveIntegerField(default=0)
     revision_number = models.PositiveIntegerField(default=0)
     risk = models.CharField(max_length=12, blank=True, default="")
+    risk_rank = models.GeneratedField(expression=_RANK, output_field=models.SmallIntegerField(), db_persist=True)
     title = models.CharField(max_length=300, blank=True, default="")
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
@@ -66,6 +74,7 @@ class Request(models.Model):
         )
         indexes = (
             models.Index(fields=("state", "-id"), name="request_by_state"),
+            models.Index(fields=("state", "risk_rank", "submitted_at", "id"), name="request_by_risk_and_age"),
             models.Index(fields=("requester", "-id"), name="request_by_requester"),
             models.Index(fields=("team", "-id"), name="request_by_team"),
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
+from typing import Final
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
@@ -13,11 +14,13 @@ from iamroles.models import AskedGroup, Decision, KillSwitch, ProposedChange, Re
 from iamroles.models.changes import WAITING
 from iamroles.rules import states
 
+COUNTED: Final = 100  # pages say "99+" from here on
+
 
 @dataclass(frozen=True)
 class Navigation:
-    """`waiting` is 0 for people without an approval queue, `changes` None for those who confirm no changes; `paused` is
-    the kill switch while it is on; `unread` counts notices.
+    """`waiting` ends at COUNTED and is 0 for people without an approval queue, `changes` is None for those who confirm
+    no changes; `paused` is the kill switch while it is on; `unread` counts notices.
     """
 
     approvals: bool
@@ -34,13 +37,18 @@ def navigation_for(user: User) -> Navigation:
     reviews = permissions.may_review(user).allowed
     return Navigation(
         approvals=reviews,
-        waiting=waiting_for(user).count() if reviews else 0,
+        waiting=counted(waiting_for(user)) if reviews else 0,
         audit=True,
         operations=permissions.may_operate(user).allowed,
         paused=KillSwitch.objects.first(),
         changes=changes_for(user),
         unread=notices.unread(user).count(),
     )
+
+
+def counted(rows: QuerySet[Request]) -> int:
+    """Returns how many rows there are, at most COUNTED: counting all would cost more than the page."""
+    return rows.order_by()[:COUNTED].count()
 
 
 def changes_for(user: User) -> int | None:

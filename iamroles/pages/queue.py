@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from django.db.models import Case, Exists, IntegerField, OuterRef, Q, QuerySet, Value, When
+from django.db.models import Q, QuerySet
 
 from iamroles import eligibility, permissions
 from iamroles.eligibility import Bars
@@ -29,11 +29,7 @@ TABS: Final = {
     "all": "All",
     "decided": "Decided by me",
 }
-_RANK = Case(
-    *(When(risk=word, then=Value(len(risk.ORDER) - place)) for place, word in enumerate(risk.ORDER)),
-    default=Value(len(risk.ORDER) + 1),
-    output_field=IntegerField(),
-)
+_ORDER: Final = ("risk_rank", "submitted_at", "pk")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -72,7 +68,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Tab:
-    """One tab with its count."""
+    """One tab; its count ends at `frame.COUNTED`."""
 
     slug: str
     title: str
@@ -107,14 +103,14 @@ def read_filter(values: dict[str, str]) -> QueueFilter:
 def queue_page(user: User, chosen: QueueFilter) -> QueuePage:
     """Returns one page for a person who may review."""
     by_tab = _by_tab(user)
-    rows = _narrow(by_tab[chosen.tab], chosen).annotate(rank=_RANK)
+    rows = _narrow(by_tab[chosen.tab], chosen)
     page = list(
         rows.filter(_beyond(chosen.after))
         .select_related("requester", "team", "account")
-        .order_by("rank", "submitted_at", "pk")[: PAGE_SIZE + 1]
+        .order_by(*_ORDER)[: PAGE_SIZE + 1]
     )
     more, page = len(page) > PAGE_SIZE, page[:PAGE_SIZE]
-    counts = {slug: rows.count() for slug, rows in by_tab.items()}
+    counts = {slug: frame.counted(rows) for slug, rows in by_tab.items()}
     visible = permissions.visible_requests(user).filter(account__isnull=False)
     return QueuePage(
         tabs=tuple(Tab(slug, title, counts[slug], slug == chosen.tab) for slug, title in TABS.items()),
@@ -127,20 +123,18 @@ def queue_page(user: User, chosen: QueueFilter) -> QueuePage:
 
 def next_waiting(user: User, after: Request) -> Request | None:
     """Returns the request that the person should decide next: the first of the queue besides this one."""
-    rows = frame.waiting_for(user).exclude(pk=after.pk).annotate(rank=_RANK)
-    found: Request | None = rows.order_by("rank", "submitted_at", "pk").first()
-    return found
+    return frame.waiting_for(user).exclude(pk=after.pk).order_by(*_ORDER).first()
 
 
 def _by_tab(user: User) -> dict[str, QuerySet[Request]]:
     reviewed = permissions.visible_requests(user).filter(state=states.IN_REVIEW)
-    decided = Decision.objects.filter(request=OuterRef("pk"), approver=user)
+    decided = Decision.objects.filter(approver=user).values("request")
     return {
         "waiting": frame.waiting_for(user),
         "high": reviewed.filter(risk__in=(risk.HIGH, risk.FORBIDDEN)),
         "accounts": reviewed.filter(account__owner__name__in=permissions.group_names(user)),
         "all": reviewed,
-        "decided": Request.objects.filter(Exists(decided)),
+        "decided": Request.objects.filter(pk__in=decided),
     }
 
 
@@ -174,7 +168,7 @@ def matching(text: str) -> Q:
 
 def _cursor(row: Request) -> str:
     at = row.submitted_at or row.created_at
-    return f"{row.rank}.{(at - _EPOCH) // timedelta(microseconds=1)}.{row.pk}"  # type: ignore[attr-defined]
+    return f"{row.risk_rank}.{(at - _EPOCH) // timedelta(microseconds=1)}.{row.pk}"
 
 
 def _beyond(cursor: str) -> Q:
@@ -187,7 +181,8 @@ def _beyond(cursor: str) -> Q:
         at = _EPOCH + timedelta(microseconds=micros)
     except OverflowError:
         return Q()
-    return Q(rank__gt=rank) | Q(rank=rank, submitted_at__gt=at) | Q(rank=rank, submitted_at=at, pk__gt=pk)
+    later = Q(submitted_at__gt=at) | Q(submitted_at=at, pk__gt=pk)
+    return Q(risk_rank__gte=rank) & (Q(risk_rank__gt=rank) | later)
 
 
 def _rows(page: Sequence[Request], user: User) -> tuple[Row, ...]:

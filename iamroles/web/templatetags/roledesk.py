@@ -21,6 +21,8 @@ from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.text import slugify
 
+from iamroles.pages import frame
+
 register = template.Library()
 
 _WIDE_SHAPES = frozenset({"risk-high"})
@@ -48,6 +50,12 @@ def idempotency_key(key: str | None = None) -> SafeString:
 def risk_word(risk: str) -> str:
     """Returns the word for a risk."""
     return _RISK_WORDS.get(risk, risk)
+
+
+@register.filter
+def at_most_99(count: int) -> str:
+    """Returns a count as pages show it: counting goes no further than "99+"."""
+    return str(count) if count < frame.COUNTED else "99+"
 
 
 @register.filter

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from iamroles.models import Request
 from iamroles.pages import queue
@@ -145,3 +146,23 @@ def test_rows_cost_no_queries(here: World, signed_in: NewClient, django_assert_m
             assert len(references(client.get("/approvals/?tab=all"))) == size
         spent.append(len(captured))
     assert spent[0] == spent[1]
+
+
+def test_counts_no_further_than_99(here: World, signed_in: NewClient) -> None:
+    """The tabs and the navigation say "99+"; the page itself costs the same."""
+    model = world.in_review(here.people["rosa"], world.facts_for(here.prod))
+    values = {f.attname: getattr(model, f.attname) for f in Request._meta.concrete_fields if not f.generated}
+    made = Request.objects.bulk_create([Request(**{**values, "id": None}) for _ in range(100)])
+    page = signed_in("amara").get("/approvals/?tab=all").content.decode()
+    assert 'All <span class="count">99+</span>' in page
+    Request.objects.filter(pk__in=[row.pk for row in made[:2]]).delete()
+    page = signed_in("amara").get("/approvals/?tab=all").content.decode()
+    assert 'All <span class="count">99</span>' in page
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL scans so few rows whole; the bench measures it")
+def test_finds_a_page_by_the_index_of_risk_and_age(here: World) -> None:
+    rows = queue._by_tab(here.people["amara"])["all"].order_by(*queue._ORDER)[:26]
+    plan = rows.explain()
+    assert "request_by_risk_and_age" in plan
+    assert "TEMP B-TREE FOR ORDER BY" not in plan
