@@ -16,7 +16,7 @@ from iamroles.audit.find import (
     seq_of,
     status,
 )
-from iamroles.audit.lag import lateness
+from iamroles.audit.lag import is_halted, lateness
 from iamroles.audit.prove import NotSealed, prove
 from iamroles.audit.record import record
 from iamroles.audit.values import Actor, AwsCall, Change, Subject
@@ -33,6 +33,7 @@ __all__ = [
     "events_matching",
     "find",
     "get",
+    "is_halted",
     "lateness",
     "neighbours",
     "places_of",

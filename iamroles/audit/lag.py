@@ -21,6 +21,14 @@ def late_since(using: str = "default") -> datetime | None:
     return min((at for at in oldest if at is not None), default=None)
 
 
+def is_halted(using: str = "default") -> bool:
+    """Returns whether the sealer stopped because the trail contradicts itself or what was published.
+
+    It says so by an event, which waits as long as nothing is sealed.
+    """
+    return AuditPending.objects.using(using).filter(event__action="audit.halted").exists()
+
+
 def lateness(now: datetime, using: str = "default") -> timedelta:
     """Returns for how long the oldest event waits to be sealed or the oldest checkpoint to be published."""
     since = late_since(using)

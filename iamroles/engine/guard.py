@@ -66,6 +66,8 @@ def check(journal: Journal, aws_now: datetime, now: datetime, limits: Limits, *,
 def _require_not_paused(account: AwsAccount, now: datetime, limits: Limits) -> None:
     if account.paused_at is not None:
         raise Paused("AccountPaused")
+    if audit.is_halted():
+        raise Paused("SealingHalted")
     if audit.lateness(now) > timedelta(seconds=limits.sealing):
         raise Paused("SealingLate")
 

@@ -24,6 +24,7 @@ _WAITS = {
     "AccountPaused": "An operator paused this AWS account: nothing is added in it",
     "EverythingPaused": "Operators turned the kill switch on: nothing is changed in any AWS account",
     "OrderedByOperator": "An operator ordered this run",
+    "SealingHalted": "The audit trail contradicts what was published: nothing is added until that is explained",
     "SealingLate": "The audit trail is not sealed in time: nothing is added until it is",
 }
 

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.db import connection, connections
 
+from iamroles.audit import checkpoint
+from iamroles.audit.checkpoint import Checkpoint, SigningKey
+from iamroles.audit.publish import FilePublisher
 from iamroles.audit.reading import wrong_states
+from iamroles.audit.seal import Halted, Sealer
 from iamroles.blueprints.state import RoleState
 from iamroles.engine import guard, observe
 from iamroles.iam import documents, trust
@@ -275,6 +281,19 @@ class TestLateSealing:
         assert (world.sent(), Run.objects.get().detail["code"]) == ([], "SealingLate")
         world.clock.pass_by(61)
         assert world.apply(request) == "applied"
+
+    def test_holds_it_up_at_once_while_the_trail_contradicts_what_was_published(
+        self, world: World, tmp_path: Path
+    ) -> None:
+        key = SigningKey("test.example/audit/1", Ed25519PrivateKey.generate())
+        kept = FilePublisher(tmp_path / "kept")
+        kept.publish(checkpoint.sign(Checkpoint(key.name, 10_000, b"r" * 32), [key]))
+        sealer = Sealer(origin=key.name, keys=[key], vkeys=[key.verifier], publishers=[kept])
+        request = world.approved()
+        with pytest.raises(Halted, match="size 10000 was published to file but is not in the database"):
+            sealer.seal(at=world.clock())
+        assert world.apply(request) == "waiting"
+        assert (world.sent(), Run.objects.get().detail["code"]) == ([], "SealingHalted")
 
 
 @pytest.mark.parametrize("request_id", [0, 999_999, 2**62])
