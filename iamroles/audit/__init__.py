@@ -4,6 +4,7 @@ Verbs call `record` inside their transaction; pages call `find`, `get`, `neighbo
 hashed, sealed and verified is described in docs/audit-format.md.
 """
 
+from iamroles.audit.disclose import NothingDisclosed, commit, disclose, disclosed_of, erase
 from iamroles.audit.find import (
     EventFilter,
     auto_approved,
@@ -27,9 +28,14 @@ __all__ = [
     "Change",
     "EventFilter",
     "NotSealed",
+    "NothingDisclosed",
     "Subject",
     "auto_approved",
+    "commit",
+    "disclose",
+    "disclosed_of",
     "ended_approvals",
+    "erase",
     "events_matching",
     "find",
     "get",

@@ -131,6 +131,8 @@ class EventPage:
     sealed: bool
     before: EventRow | None
     after: EventRow | None
+    disclosed: tuple[Field, ...]
+    may_erase: bool
 
 
 def may_read(user: User, event: AuditEvent) -> bool:
@@ -219,6 +221,8 @@ def event_page(event: AuditEvent, user: User) -> EventPage:
     """Returns one event with everything that it holds."""
     envelope: dict[str, Any] = json.loads(event.canon)
     place = audit.seq_of(event)
+    kept = audit.disclosed_of(event) if permissions.may_read_all_audit(user).allowed else {}
+    disclosed = tuple(Field(path, value) for path, value in kept.items())
     before, after = (other if other and may_read(user, other) else None for other in audit.neighbours(event))
     return EventPage(
         event=row_of(event),
@@ -230,6 +234,8 @@ def event_page(event: AuditEvent, user: User) -> EventPage:
         sealed=place is not None,
         before=row_of(before) if before else None,
         after=row_of(after) if after else None,
+        disclosed=disclosed,
+        may_erase=bool(disclosed) and permissions.may_operate(user).allowed,
     )
 
 

@@ -1,12 +1,11 @@
 """Signing in and out as events. Signals are used here alone: the acts happen inside django-allauth.
 
-A typed name may be a password in the wrong box, so a refused sign-in keeps only a salted digest of it.
+A typed name may be a password in the wrong box, so a refused sign-in keeps only a salted digest of it. The name itself
+is kept beside the trail, erasable, only where a person signs in by it: of anything else nobody knows what it is.
 """
 
 from __future__ import annotations
 
-import hashlib
-import secrets
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -16,6 +15,7 @@ from allauth.usersessions.models import UserSession
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
 from django.core.cache import cache
 from django.db import transaction
+from django.db.models import Q
 from django.http import HttpRequest
 
 from iamroles import audit
@@ -102,17 +102,20 @@ def _refused(sender: Any, credentials: dict[str, Any], request: HttpRequest | No
     if request is None:
         return
     typed = str(credentials.get("username") or credentials.get("email") or "")
-    commitment = hashlib.sha256(secrets.token_bytes(16) + typed.encode()).hexdigest()
+    commitment = audit.commit(typed)
+    known = User.objects.filter(Q(username__iexact=typed) | Q(email__iexact=typed))
     with transaction.atomic():
-        audit.record(
+        event = audit.record(
             "session.refused",
             actor=actor_of(request),
             subject=Subject("session", "sign-in", "sign-in"),
             at=datetime.now(UTC),
             outcome="refused",
             code="bad_credentials",
-            data={"method": "password", "code": "bad_credentials", "typed_name": {"commit": commitment}},
+            data={"method": "password", "code": "bad_credentials", "typed_name": commitment.as_data()},
         )
+        if typed and known.exists():
+            audit.disclose(event, "data.typed_name", commitment)
 
 
 def record_throttled(request: HttpRequest) -> None:

@@ -71,6 +71,7 @@ urlpatterns = [
     path("audit/verify/", exports.audit_verify, name="audit_verify"),
     path("audit/verifications/<int:order_id>/", exports.audit_verification, name="audit_verification"),
     path("audit/<evt:event_id>/", audit.audit_event, name="audit_event"),
+    path("audit/<evt:event_id>/erase/", audit.audit_erase, name="audit_erase"),
     path("audit/<evt:event_id>/proof/", audit.audit_event_proof, name="audit_event_proof"),
     path("exports/new/", exports.export_new, name="export_new"),
     path("exports/<exp:job_id>/", exports.export_detail, name="export_detail"),

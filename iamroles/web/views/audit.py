@@ -7,9 +7,9 @@ from typing import Any
 
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
-from django.shortcuts import redirect, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from iamroles import audit, permissions
 from iamroles.audit import EventFilter, export
@@ -20,8 +20,10 @@ from iamroles.pages import audit as audit_pages
 from iamroles.pages import exports as export_pages
 from iamroles.permissions import Allowance
 from iamroles.web.caller import actor_of, user_of
+from iamroles.web.operating import Typed, act_once, typed_on
 from iamroles.web.reading import record_view, refuse_look
 from iamroles.web.streaming import stream
+from iamroles.workflow import disclosures
 
 
 @login_required
@@ -123,6 +125,30 @@ def audit_event_proof(request: HttpRequest, event_id: int) -> HttpResponse:
     response = HttpResponse(proof, content_type="text/plain; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="{event.reference}.tlog-proof"'
     return response
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def audit_erase(request: HttpRequest, event_id: int) -> HttpResponse:
+    """Erases what an event keeps in clear beside the trail, after a page that says what that means."""
+    allowed = permissions.may_operate(user_of(request))
+    if not allowed.allowed:
+        return refuse_look(request, "erase_disclosure", allowed)
+    event = get_object_or_404(AuditEvent, pk=event_id)
+    back = reverse("audit_event", args=[event_id])
+
+    def page(typed: Typed, problems: list[tuple[str, str]]) -> HttpResponse:
+        paths = list(audit.disclosed_of(event))
+        context = {"event": event, "paths": paths, "typed": typed, "problems": problems, "back": back}
+        if not paths:
+            reason = f"{event.reference} keeps nothing in clear (any more)."
+            return render(request, "409.html", {"reason": reason, "back": back}, status=409)
+        return render(request, "iamroles/audit_erase.html", context, status=422 if problems else 200)
+
+    if request.method != "POST":
+        return page(typed_on(request, request.path), [])
+    arguments = {"event_id": event_id}
+    return act_once(request, disclosures.erase, arguments, done="It is erased.", back=back, again=page)
 
 
 def _readable(request: HttpRequest, event_id: int) -> AuditEvent | HttpResponse:

@@ -55,6 +55,7 @@ TABLE: dict[str, tuple[str, str, int, int, int, str]] = {
     "role_check_result": ("order", "get", SIGN_IN, 404, 404, "requester"),
     "audit_history": ("", "get", SIGN_IN, 200, 200, "auditor"),
     "audit_event": ("event", "get", SIGN_IN, 403, 200, "auditor"),
+    "audit_erase": ("event", "get", SIGN_IN, 403, 409, "operator"),
     "audit_event_proof": ("event", "get", SIGN_IN, 403, 503, "auditor"),
     "audit_verify": ("", "post", SIGN_IN, 403, 303, "auditor"),
     "audit_verification": ("order", "get", SIGN_IN, 403, 404, "auditor"),
@@ -165,6 +166,7 @@ POSTED += [
     "request_resolve",
     "pause_everything",
     "pause_account",
+    "audit_erase",
 ]
 
 
