@@ -7,7 +7,7 @@ WORKDIR /app
 RUN python -m venv /venv
 COPY requirements/base.txt requirements/base.txt
 RUN /venv/bin/pip install --quiet --require-hashes -r requirements/base.txt
-COPY manage.py ./
+COPY manage.py .env.example ./
 COPY portal portal
 COPY iamroles iamroles
 COPY templates templates

@@ -68,6 +68,17 @@ def sign(payload: Mapping[str, Any]) -> tuple[str, str]:
     return key_id(key.public_key()), base64.b64encode(signature).decode()
 
 
+def problem() -> str:
+    """Returns why this process cannot sign approvals, as a sentence; "" when it can."""
+    try:
+        sign({})
+    except SigningKeyMissing as error:
+        return str(error)
+    except (OSError, ValueError) as error:
+        return f"The approval key cannot be read: {type(error).__name__}."
+    return ""
+
+
 def _public_keys() -> dict[str, Ed25519PublicKey]:
     path = settings.ROLEDESK_APPROVAL_PUBLIC_KEYS_FILE
     if not path:

@@ -81,6 +81,9 @@ TABLE: dict[str, tuple[str, str, int, int, int, str]] = {
     "team_new": ("", "get", SIGN_IN, 403, 200, "operator"),
     "team_detail": ("team", "get", SIGN_IN, 403, 200, "operator"),
     "invitation": ("invitation", "get", 200, 200, 200, "requester"),
+    "setup": ("", "get", SIGN_IN, 403, 200, "operator"),
+    "setup_say": ("setup", "get", SIGN_IN, 403, 200, "operator"),
+    "setup_mail": ("", "get", SIGN_IN, 405, 405, "operator"),
     "rules": ("", "get", SIGN_IN, 403, 200, "operator"),
     "rules_version": ("version", "get", SIGN_IN, 403, 200, "operator"),
     "rules_propose": ("", "get", SIGN_IN, 403, 200, "operator"),
@@ -112,6 +115,7 @@ def address(name: str, request: Request) -> str:
         "person": {"person_id": 4711},
         "person_act": {"person_id": 4711, "act": "deactivate"},
         "group": {"name": "approvers"},
+        "setup": {"item": "backup", "act": "done"},
         "team": {"slug": "orders"},
         "invitation": {"uidb64": "NDcxMQ", "token": "abc"},
         "event": {"event_id": 1},
@@ -156,7 +160,7 @@ def test_lets_in_whom_the_table_says(name: str, people: dict[str, User], in_revi
 
 
 POSTED = ["person_invite", "person_act", "group_detail", "team_new", "team_detail", "invitation", "account_add"]
-POSTED += ["account_change"]
+POSTED += ["account_change", "setup_say", "setup_mail"]
 POSTED += ["approval_decide", "request_discard", "request_comment", "theme", "request_act", "request_against_aws"]
 POSTED += [
     "notices_read",
