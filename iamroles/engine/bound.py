@@ -34,7 +34,7 @@ def envelope_of(
         rules=current_rules(),
         environment=account.environment,
         account_rules=account.rules(),
-        known=known_of(account, base, context),
+        known=known_of(account, base, context, tools.now()),
         tool_tags=tools.tool_tags,
     )
 

@@ -6,6 +6,7 @@ Read by the worker beside its look at AWS. Nothing here asks AWS or writes.
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django.db.models import F, QuerySet
@@ -16,18 +17,19 @@ from iamroles.blueprints.facts import GRANT, ROLE, passed_roles
 from iamroles.blueprints.state import RoleState, State
 from iamroles.engine.journal import NONCE
 from iamroles.iam.documents import Document
-from iamroles.models import AwsAccount, ManagedPolicy, ManagedRole, Proposal, Revision, current_rules
-from iamroles.proposal import Known
+from iamroles.models import AwsAccount, ManagedPolicy, ManagedRole, Proposal, Revision, Step, current_rules
+from iamroles.proposal import Known, older_sessions, read
 from iamroles.proposal.context import Context
 
 _GRANTS_AT_MOST: Final = 20  # applied requests that are read for each passed role; any one of them is enough
+_LATE: Final = timedelta(minutes=5)  # for a call of unknown outcome that landed late, and for clocks
 
 
-def known_of(account: AwsAccount, base: State, context: Context) -> Known:
-    """Returns what was approved for the role of a base, what was passed in the AWS account before, and who deploys
-    through which role of it.
+def known_of(account: AwsAccount, base: State, context: Context, at: datetime) -> Known:
+    """Returns what was approved for the role of a base, what was passed in the AWS account before, who deploys
+    through which role of it, and whose sessions of the role may still live at `at`.
     """
-    known = Known(deployers=_deployers(account), granted=_granted(account, context))
+    known = Known(deployers=_deployers(account), granted=_granted(account, context), left=_left(account, base, at))
     row = ManagedRole.objects.filter(account=account, role_id=base.role.role_id).first() if base.role else None
     before = _stored(row)
     if row is None or base.role is None or before is None or before.role is None:
@@ -39,6 +41,27 @@ def known_of(account: AwsAccount, base: State, context: Context) -> Known:
         attached=before.role.attached,
         own=_own_parts(row, base.role),
     )
+
+
+def _left(account: AwsAccount, base: State, at: datetime) -> tuple[str, ...]:
+    """Who was taken out of the role's trust by a call of ours, finished or not, and is not cut off by a deny yet."""
+    if base.role is None:
+        return ()
+    lived = timedelta(seconds=older_sessions.LASTS) + _LATE
+    calls = Step.objects.filter(
+        run__request__account=account,
+        resource=base.role.arn,
+        api="UpdateAssumeRolePolicy",
+        attempt__gt=0,
+        started_at__gt=at - lived,
+    )
+    found: set[str] = set()
+    for step in calls.select_related("run__proposal"):
+        if step.started_at is None or f"{step.started_at:%Y-%m-%dT%H:%M:%SZ}" < older_sessions.denied_until(base.role):
+            continue
+        stored = read(step.run.proposal.canonical)
+        found |= set(older_sessions.leaving(stored.base.role, stored.target.role))
+    return tuple(sorted(found))
 
 
 def _stored(row: ManagedRole | None) -> State | None:

@@ -16,7 +16,8 @@ class Known:
     """What the portal itself knows. `approved` and `attached`: the documents of the role when it was last applied, and
     the ARNs of what was attached then. `own`: kind and name of the parts that the portal gave the role and that read
     the same. `granted`: ARN and RoleId of the passed roles that were granted before. `deployers`: the ARN of a
-    CodeDeploy role to the teams that deploy through it, each with its policies.
+    CodeDeploy role to the teams that deploy through it, each with its policies. `left`: principals that were taken out
+    of the role's trust so recently that sessions of them may still live, and that no deny cuts off.
     """
 
     approved: tuple[Document, ...] = ()
@@ -24,6 +25,7 @@ class Known:
     own: frozenset[tuple[str, str]] = frozenset()
     granted: frozenset[tuple[str, str | None]] = frozenset()
     deployers: Mapping[str, Mapping[str, tuple[Document, ...]]] = field(default_factory=dict)
+    left: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -45,11 +45,11 @@ def is_ours(name: str, given: Document) -> bool:
     return (until == OPEN or _TIME.fullmatch(until) is not None) and documents.equal(given, document(until))
 
 
-def leaving(base: RoleState | None, target: RoleState | None) -> tuple[str, ...]:
-    """Returns the principals that the base's trust admits by name and the target's does not."""
+def leaving(base: RoleState | None, target: RoleState | None, left: Sequence[str] = ()) -> tuple[str, ...]:
+    """Returns the principals that the base's trust admits by name, or that `left` it lately, but not the target's."""
     if base is None or target is None:
         return ()
-    return tuple(sorted(_admitted(base.trust) - _admitted(target.trust)))
+    return tuple(sorted((_admitted(base.trust) | set(left)) - _admitted(target.trust)))
 
 
 def _admitted(trust: Document) -> set[str]:
@@ -58,11 +58,18 @@ def _admitted(trust: Document) -> set[str]:
     return named | ({"everybody else"} if any(statement.not_principals for statement in allowing) else set())
 
 
-def must_cut(base: State, target: State, plan: Sequence[Call]) -> bool:
-    """Returns True when a principal leaves the trust and the plan adds rights that its sessions would still get."""
+def adds(base: State, plan: Sequence[Call]) -> bool:
+    """Returns True when the plan adds rights, which sessions of a principal that left the trust would get too."""
     widened = base.role is not None and base.role.boundary is not None
-    adds = any(call.api in _ADDING or (widened and call.api == "PutRolePermissionsBoundary") for call in plan)
-    return adds and bool(leaving(base.role, target.role))
+    return any(call.api in _ADDING or (widened and call.api == "PutRolePermissionsBoundary") for call in plan)
+
+
+def denied_until(role: RoleState) -> str:
+    """Returns until when the deny on a role reaches, as `YYYY-MM-DDTHH:MM:SSZ`; "" where there is none of ours."""
+    given = role.inline.get(NAME)
+    if given is None or not is_ours(NAME, given):
+        return ""
+    return given.statements[0].conditions[0].values[0]
 
 
 def with_cut(target: State, until: str | None) -> State:

@@ -6,7 +6,7 @@ Pure: the same base, facts, context and rules give the same bytes, in the observ
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -68,14 +68,15 @@ def propose(*, facts: Facts, base: State, context: Context, envelope: Envelope) 
     target = lay_over(base, desired)
     if not envelope.managed_here:
         target = replace(target, clashes=_not_ours(facts, base) or target.clashes)
-    plan, cuts = _plan(base, target)
+    leaving = older_sessions.leaving(base.role, target.state.role, envelope.known.left)
+    plan, cuts = _plan(base, target, leaving)
     adopts = base.role is not None and not envelope.managed_here and not desired.removal
     found = weigh.findings(facts, desired, base, target, context, envelope, cuts=cuts)
     rated = risk.risk_of(found, production=facts.account.production)
     only_removes = removal.adds_nothing(plan, base, context)
     owner = owner_of(base.role.tags, envelope.tool_tags) if base.role else None
     words = (*wording.owner_sentences(owner), *_sentences(facts, base, target))
-    sentences = (*words, *_side_effects(base, target, cuts=cuts))
+    sentences = (*words, *_side_effects(target, leaving if cuts else ()))
     subject = approval_rules.Subject(
         account=facts.account.number,
         environment=envelope.environment,
@@ -160,17 +161,17 @@ def _not_ours(facts: Facts, base: State) -> tuple[str, ...]:
     return (removal.not_ours(facts),) if isinstance(facts, RemovalFacts) and there else ()
 
 
-def _plan(base: State, target: Target) -> tuple[tuple[Call, ...], bool]:
-    """Returns the calls, and whether they cut off older sessions."""
+def _plan(base: State, target: Target, leaving: Sequence[str]) -> tuple[tuple[Call, ...], bool]:
+    """Returns the calls, and whether they cut off older sessions of those who leave the trust."""
     if target.clashes:
         return (), False
     plan = calls_between(base, target.state)
-    if not older_sessions.must_cut(base, target.state, plan):
+    if not leaving or not older_sessions.adds(base, plan):
         return plan, False
     return calls_between(base, older_sessions.with_cut(target.state, None)), True
 
 
-def _side_effects(base: State, target: Target, *, cuts: bool) -> tuple[str, ...]:
+def _side_effects(target: Target, cut: Sequence[str]) -> tuple[str, ...]:
     """Returns what else the plan does, in words: running sessions that end, old versions that go."""
     dropped = [
         f"Afterwards deletes the old version{'s' if len(policy.drops) > 1 else ''} {wording.listed(policy.drops)} "
@@ -178,8 +179,7 @@ def _side_effects(base: State, target: Target, *, cuts: bool) -> tuple[str, ...]
         for _, policy in sorted(target.state.policies.items())
         if policy is not None and policy.drops
     ]
-    leaving = older_sessions.leaving(base.role, target.state.role)
-    return (*((older_sessions.sentence(leaving),) if cuts else ()), *dropped)
+    return (*((older_sessions.sentence(cut),) if cut else ()), *dropped)
 
 
 def _sentences(facts: Facts, base: State, target: Target) -> tuple[str, ...]:

@@ -77,6 +77,45 @@ class TestCutting:
         applied(world)
         assert NAME not in live(world).inline
 
+    def test_a_plan_made_anew_cuts_off_who_left_in_the_stopped_run(
+        self, world: World, wrong: RoleState, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The new base has the new trust already, yet sessions from before it live on."""
+        from iamroles.aws.fake import FakeGateway
+
+        sent = FakeGateway.send
+
+        def send(self: FakeGateway, call: Any) -> Any:
+            if older_sessions.is_cut(call):
+                raise AwsError("AccessDenied", "not authorized", api=call.api)
+            return sent(self, call)
+
+        request = world.approved()
+        with monkeypatch.context() as denying:
+            denying.setattr(FakeGateway, "send", send)
+            assert world.apply(request) == "blocked"
+        assert NAME not in live(world).inline
+        again = world.in_review()
+        proposal = again.current_proposal()
+        assert proposal is not None
+        assert (
+            json.loads(proposal.canonical)["base"]["role"]["trust"]
+            == json.loads(proposal.canonical)["target"]["role"]["trust"]
+        )
+        world.clock.pass_by(3600)
+        assert world.apply(world.approve(again)) == "applied"
+        apis = world.sent()
+        assert apis.index("PutRolePolicy") < apis.index("AttachRolePolicy")
+        assert denied_until(world) > world.clock()
+
+    def test_nobody_is_cut_off_twice_nor_after_twelve_hours(self, world: World, wrong: RoleState) -> None:
+        applied(world)
+        for wait in (60, 13 * 3600):
+            world.clock.pass_by(wait)
+            proposal = world.in_review(managed_policy="full", why_full="Hooks of another name").current_proposal()
+            assert proposal is not None
+            assert "cuts_older_sessions" not in json.loads(proposal.canonical)
+
     def test_a_lost_answer_puts_it_again_with_the_same_time(
         self, world: World, wrong: RoleState, monkeypatch: pytest.MonkeyPatch
     ) -> None:

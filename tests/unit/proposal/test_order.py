@@ -172,7 +172,7 @@ def admitted(state: State) -> frozenset[str]:
 def planned(base: State, target: State) -> tuple[tuple[Call, ...], State]:
     """The plan as `propose` makes it, with its one open value, and what AWS reads at its end."""
     plan = calls_between(base, target)
-    if older_sessions.must_cut(base, target, plan):
+    if older_sessions.leaving(base.role, target.role) and older_sessions.adds(base, plan):
         cut = older_sessions.with_cut(target, UNTIL)
         return calls_between(base, cut), cut
     return plan, target
