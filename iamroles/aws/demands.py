@@ -54,10 +54,7 @@ def writes(record: Record) -> tuple[Demand, ...]:
     bounded = {"iam:PermissionsBoundary": record.boundary} if record.boundary else {}
     found: list[Demand] = []
     policies = _examples(record.policies(), f"{DEFAULT_ROLE_NAME}-PassRole")
-    managed = [
-        catalogue.managed_policy(name, record.partition).arn
-        for name in (catalogue.CODEDEPLOY_ECS, catalogue.CODEDEPLOY_ECS_LIMITED)
-    ]
+    managed = [catalogue.managed_policy(name, record.partition).arn for name in template.ATTACHED]
     for role in _examples(record.roles(), DEFAULT_ROLE_NAME):
         found += [Demand(action, role, bounded) for action in template.WRITES_ROLES]
         attach = [{**bounded, "iam:PolicyARN": arn} for arn in (policies[0], *managed)]

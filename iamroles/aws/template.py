@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from iamroles.blueprints.facts import deployer_path
+from iamroles.blueprints.facts import default_policy_name, default_uses_policy_name, deployer_path
 from iamroles.iam import catalogue
 
 READS_ACCOUNT: Final = (
@@ -51,6 +51,7 @@ WRITES_POLICIES: Final = (
 WRITES_DEPLOYERS: Final = ("iam:CreatePolicy", "iam:DeletePolicy")  # people hold them: never a version, never attached
 VERSIONS: Final = ("iam:CreatePolicyVersion", "iam:SetDefaultPolicyVersion", "iam:DeletePolicyVersion")
 TAGS: Final = ("iam:TagRole", "iam:UntagRole", "iam:TagPolicy", "iam:UntagPolicy")
+ATTACHED: Final = (catalogue.CODEDEPLOY_ECS, catalogue.CODEDEPLOY_ECS_LIMITED, catalogue.ECS_INFRASTRUCTURE_LB)
 OTHER_IDENTITIES: Final = (
     "iam:*User*",
     "iam:*Group*",
@@ -103,7 +104,8 @@ class Record:
         """Returns the ARNs of the managed policies of roles that the portal may write."""
         if self.policy_path != "/":
             return [self.iam(f"policy{self.policy_path}*")]
-        return [self.iam(f"policy/{name}-PassRole") for name in self.role_names]
+        named = (default_policy_name, default_uses_policy_name)
+        return [self.iam(f"policy/{made(name)}") for name in self.role_names for made in named]
 
 
 def _allow(
@@ -116,10 +118,7 @@ def _allow(
 def permissions(record: Record) -> dict[str, Any]:
     """Returns the identity policy of the portal's role."""
     bounded = {"StringEquals": {"iam:PermissionsBoundary": record.boundary}} if record.boundary else {}
-    managed = [
-        catalogue.managed_policy(name, record.partition).arn
-        for name in (catalogue.CODEDEPLOY_ECS, catalogue.CODEDEPLOY_ECS_LIMITED)
-    ]
+    managed = [catalogue.managed_policy(name, record.partition).arn for name in ATTACHED]
     aws_policies = f"arn:{record.partition}:iam::aws:policy/*"
     attach = {**bounded, "ArnLike": {"iam:PolicyARN": [*record.policies(), *managed]}}
     tagged = {"ForAllValues:StringLike": {"aws:TagKeys": ["portal:*", {"Ref": "TagKeys"}]}}

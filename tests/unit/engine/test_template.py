@@ -28,6 +28,7 @@ ROLE = f"arn:aws:iam::{N}:role/codedeploy/ecsCodeDeployRole"
 POLICY = f"arn:aws:iam::{N}:policy/codedeploy/pass"
 DEPLOYER = f"arn:aws:iam::{N}:policy/codedeploy/deployer/checkout-Deployer"
 LIMITED = "arn:aws:iam::aws:policy/AWSCodeDeployRoleForECSLimited"
+INFRASTRUCTURE = "arn:aws:iam::aws:policy/AmazonECSInfrastructureRolePolicyForLoadBalancers"
 ADMIN = "arn:aws:iam::aws:policy/AdministratorAccess"
 B = {"iam:PermissionsBoundary": BOUNDARY}
 
@@ -54,10 +55,19 @@ def allowed(action: str, resource: str, context: dict[str, str] | None = None, r
         ("iam:UpdateRole", ROLE, B),
         ("iam:AttachRolePolicy", ROLE, {**B, "iam:PolicyARN": LIMITED}),
         ("iam:AttachRolePolicy", ROLE, {**B, "iam:PolicyARN": POLICY}),
+        ("iam:AttachRolePolicy", ROLE, {**B, "iam:PolicyARN": INFRASTRUCTURE}),
         ("iam:CreatePolicy", POLICY, {}),
         ("iam:CreatePolicyVersion", POLICY, {}),
+        ("iam:SetDefaultPolicyVersion", POLICY, {}),
         ("iam:DeletePolicyVersion", POLICY, {}),
+        ("iam:DeletePolicy", POLICY, {}),
+        ("iam:PutRolePolicy", ROLE, B),  # the deny for older sessions, and its going
+        ("iam:DeleteRolePolicy", ROLE, B),
+        ("iam:DetachRolePolicy", ROLE, {**B, "iam:PolicyARN": POLICY}),
+        ("iam:PutRolePermissionsBoundary", ROLE, B),
+        ("iam:DeleteRole", ROLE, B),
         ("iam:TagRole", ROLE, {"aws:TagKeys": "portal:nonce"}),
+        ("iam:UntagRole", ROLE, {"aws:TagKeys": "team"}),
         ("iam:DetachRolePolicy", f"arn:aws:iam::{N}:role/old", {}),
         ("iam:CreatePolicy", DEPLOYER, {}),
         ("iam:TagPolicy", DEPLOYER, {"aws:TagKeys": "portal:nonce"}),
@@ -78,6 +88,9 @@ def test_every_needed_call_is_allowed(action: str, resource: str, context: dict[
         ("iam:AttachRolePolicy", ROLE, {"iam:PolicyARN": LIMITED}),
         ("iam:AttachRolePolicy", f"arn:aws:iam::{N}:role/old", {**B, "iam:PolicyARN": LIMITED}),
         ("iam:PutRolePolicy", f"arn:aws:iam::{N}:role/old", {}),
+        ("iam:PutRolePolicy", ROLE, {}),
+        ("iam:UntagRole", f"arn:aws:iam::{N}:role/portal/RoledeskWorker", {"aws:TagKeys": "team"}),
+        ("iam:TagRole", f"arn:aws:iam::{N}:role/old", {"aws:TagKeys": "team"}),
         ("iam:DeleteRolePermissionsBoundary", ROLE, B),
         ("iam:PutRolePermissionsBoundary", ROLE, {"iam:PermissionsBoundary": ADMIN}),
         ("iam:CreatePolicyVersion", BOUNDARY, {}),
@@ -113,6 +126,7 @@ def test_without_a_path_only_the_listed_roles_and_their_policies() -> None:
     plain = replace(RECORD, role_path="/", policy_path="/", boundary="", adopted=())
     assert allowed("iam:CreateRole", f"arn:aws:iam::{N}:role/ecsCodeDeployRole", record=plain)
     assert allowed("iam:CreatePolicy", f"arn:aws:iam::{N}:policy/ecsCodeDeployRole-PassRole", record=plain)
+    assert allowed("iam:CreatePolicyVersion", f"arn:aws:iam::{N}:policy/ecsCodeDeployRole-Deployments", record=plain)
     assert not allowed("iam:CreateRole", f"arn:aws:iam::{N}:role/other", record=plain)
     assert not allowed("iam:CreatePolicy", f"arn:aws:iam::{N}:policy/other", record=plain)
     deployer = f"arn:aws:iam::{N}:policy/deployer/checkout-Deployer"
