@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from iamroles import audit, permissions
@@ -18,7 +19,7 @@ from iamroles.models import ProposedChange, User
 from iamroles.models.changes import CONFIRMED, REFUSED, WAITING, WITHDRAWN
 from iamroles.transitions import WrongState
 from iamroles.workflow.change_kinds import KINDS, Kind, text_of
-from iamroles.workflow.verbs import Invalid, NotAllowed, StaleDigest, require, verb
+from iamroles.workflow.verbs import Invalid, NotAllowed, StaleDigest, require, require_fresh_sign_in, verb
 
 
 @verb("propose_change")
@@ -61,9 +62,11 @@ def propose(
 
 
 @verb("confirm_change")
-def confirm(*, change_id: int, seen_digest: str, user: User, actor: Actor, at: datetime) -> ProposedChange:
+def confirm(
+    *, change_id: int, seen_digest: str, user: User, signed_in_at: datetime, actor: Actor, at: datetime
+) -> ProposedChange:
     """Writes the change. Raises NotAllowed for the proposer and for who gains by it, StaleDigest when what was read or
-    what stands is another, WrongState when it is decided.
+    what stands is another, SignInTooOld, and WrongState when it is decided.
     """
     change, kind = _lock(change_id, "confirm")
     require(permissions.may_change_rules(user))
@@ -80,6 +83,7 @@ def confirm(*, change_id: int, seen_digest: str, user: User, actor: Actor, at: d
     wrong = list(kind.wrong(change.target, change.proposed()))
     if wrong:
         raise Invalid(wrong[0], "content")
+    require_fresh_sign_in(signed_in_at, at, settings.ROLEDESK_OPERATE_WITHIN_MINUTES, "confirm this")
     _decide(change, CONFIRMED, user, "", at)
     kind.write(change, actor, at)
     return change

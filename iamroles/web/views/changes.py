@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -19,11 +20,11 @@ from iamroles.permissions import Allowance
 from iamroles.rules import rule_text
 from iamroles.rules.rule_text import CannotRead
 from iamroles.transitions import WrongState
-from iamroles.web.caller import actor_of, user_of
+from iamroles.web.caller import actor_of, signed_in_at, user_of
 from iamroles.web.once import once
 from iamroles.web.reading import refuse_look
 from iamroles.workflow import changes as verbs
-from iamroles.workflow.verbs import Invalid, NotAllowed, StaleDigest
+from iamroles.workflow.verbs import Invalid, NotAllowed, SignInTooOld, StaleDigest
 
 _TEXT_AT_MOST = 20_000
 
@@ -134,7 +135,7 @@ def _detail(request: HttpRequest, change_id: int, status: int = 200, **more: Any
 @login_required
 @require_POST
 def change_decide(request: HttpRequest, change_id: int) -> HttpResponse:
-    """Confirms, refuses or withdraws: 303 to the change, or 403, 409, 422."""
+    """Confirms, refuses or withdraws: 303 to the change, or 403, 409, 422, or to signing in again."""
     user = user_of(request)
     if not ProposedChange.objects.filter(pk=change_id).exists():
         raise Http404(f"There is no change {change_id}.")
@@ -150,7 +151,8 @@ def change_decide(request: HttpRequest, change_id: int) -> HttpResponse:
 
     def produce() -> str:
         if decision == "confirm":
-            change = verbs.confirm(seen_digest=request.POST.get("digest", "")[:64], **common)
+            digest = request.POST.get("digest", "")[:64]
+            change = verbs.confirm(seen_digest=digest, signed_in_at=signed_in_at(request), **common)
         elif decision == "refuse":
             change = verbs.refuse(reason=reason, **common)
         elif decision == "withdraw":
@@ -162,6 +164,9 @@ def change_decide(request: HttpRequest, change_id: int) -> HttpResponse:
 
     try:
         return once(request, user, produce, meanwhile=address)
+    except SignInTooOld as error:
+        messages.info(request, str(error))
+        return redirect(f"{reverse('account_reauthenticate')}?{urlencode({'next': address})}")
     except NotAllowed as error:
         return render(request, "403.html", {"reason": str(error), "back": address}, status=403)
     except (StaleDigest, WrongState) as error:

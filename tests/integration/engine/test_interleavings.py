@@ -154,7 +154,9 @@ class Story:
             at=self.world.clock(),
         )
         at = self.world.clock()
-        changes.confirm(change_id=change.pk, seen_digest=change.digest, user=other, actor=actor(other), at=at)
+        changes.confirm(
+            change_id=change.pk, seen_digest=change.digest, user=other, signed_in_at=at, actor=actor(other), at=at
+        )
         if subject != "group":
             self.authors.append((at, frozenset({"oskar", second})))
 

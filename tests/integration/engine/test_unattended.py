@@ -63,6 +63,7 @@ def set_rules(world: World, rules: list[dict[str, Any]], version: int = 2) -> No
         change_id=change.pk,
         seen_digest=change.digest,
         user=operator,
+        signed_in_at=world.clock(),
         actor=actor(operator),
         at=world.clock(),
     )

@@ -15,7 +15,7 @@ from tests.integration.web_review import world
 from tests.integration.web_review.world import World
 
 pytestmark = pytest.mark.django_db
-NewClient = Callable[[str], Client]
+NewClient = Callable[..., Client]
 TWO = "\n".join(rule_text.write(STARTING_RULES)).replace("1 of security", "2 of security or operators")
 
 
@@ -60,6 +60,14 @@ def test_a_second_person_puts_them_in_force(here: World, signed_in: NewClient) -
     assert ("No longer in force" in old, "In force" in new, "<ins>" in new) == (True, True, True)
     assert signed_in("idris").get("/ops/rules/3/").status_code == 404
     assert decide(signed_in("mei"), "confirm").status_code == 409
+
+
+def test_an_old_sign_in_is_confirmed_first(here: World, signed_in: NewClient) -> None:
+    propose(signed_in("oskar"))
+    answer = decide(signed_in("mei", minutes=6), "confirm")
+    change = ProposedChange.objects.get()
+    assert (answer.status_code, change.state) == (302, "waiting")
+    assert answer["Location"].endswith(f"?next=%2Fops%2Fchanges%2F{change.pk}%2F")
 
 
 def test_another_digest_changes_nothing(here: World, signed_in: NewClient) -> None:

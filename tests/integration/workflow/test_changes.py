@@ -30,7 +30,7 @@ from iamroles.rules.approval_rules import STARTING_RULES
 from iamroles.stranded import Stranded, stranded
 from iamroles.transitions import WrongState
 from iamroles.workflow import change_kinds, changes, organisation
-from iamroles.workflow.verbs import Invalid, NotAllowed, StaleDigest
+from iamroles.workflow.verbs import Invalid, NotAllowed, SignInTooOld, StaleDigest
 from tests.integration.workflow.conftest import AT, actor, observed, send
 from tests.integration.workflow.test_decide import give, refusals
 
@@ -63,7 +63,7 @@ def propose(user: User, subject: str, target: str, content: Any, reason: str = "
 
 def confirm(user: User, change: ProposedChange, **more: Any) -> ProposedChange:
     given = {"change_id": change.pk, "seen_digest": change.digest, "user": user, "actor": actor(user), "at": LATER}
-    return changes.confirm(**{**given, **more})
+    return changes.confirm(**{**given, "signed_in_at": LATER, **more})
 
 
 def last_events(count: int) -> list[str]:
@@ -140,6 +140,13 @@ class TestFourEyes:
         with pytest.raises(NotAllowed, match="someone else must confirm"):
             confirm(twin, change)
         assert [code for _, code in refusals()] == ["four_eyes", "four_eyes"]
+
+    def test_an_old_sign_in_confirms_nothing(self, operator: User, security: User) -> None:
+        change = propose(operator, "approval_rules", "", two_of_security())
+        with pytest.raises(SignInTooOld):
+            confirm(security, change, signed_in_at=LATER - timedelta(minutes=6))
+        assert current_rules() == STARTING_RULES
+        assert refusals() == [("Mei", "sign_in_too_old")]
 
     def test_needs_the_right(self, operator: User, approver: User, outsider: User) -> None:
         with pytest.raises(NotAllowed):
