@@ -76,7 +76,7 @@ def health(at: datetime) -> Health:
     if bad:
         return Health(f"{bad[0].name}: {bad[0].sentence}", "bad", rows)
     if warned:
-        return Health(f"Working, with something to look at: {warned[0].name.lower()}.", "warn", rows)
+        return Health(f"Working, with something to look at: {warned[0].name}.", "warn", rows)
     return Health("Everything that can be seen from here works.", "ok", rows)
 
 
@@ -190,7 +190,8 @@ def _inventory(rows: Sequence[AccountRow]) -> HealthRow:
     names = [row.account.name for row in rows if row.scan is not None and row.scan.result.get("state") == "failed"]
     if names:
         return HealthRow("Inventory", f"The last scan of {', '.join(names)} failed.", "bad", "manage.py tend")
-    return HealthRow("Inventory", f"{found.roles:,} roles, none of them known to differ.", "ok")
+    what = "1 role" if found.roles == 1 else f"{found.roles:,} roles"
+    return HealthRow("Inventory", f"{what}, none known to differ.", "ok")
 
 
 def _sealing(at: datetime) -> HealthRow:
