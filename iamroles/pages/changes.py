@@ -32,10 +32,12 @@ NEWEST: Final = 50
 
 @dataclass(frozen=True)
 class Version:
-    """One version of the approval rules. `change` is None for the one that every installation starts with."""
+    """One version of the approval rules. `parts` are its lines, each as rule and reason; `change` is None for the one
+    that every installation starts with.
+    """
 
     number: int
-    lines: tuple[str, ...]
+    parts: tuple[tuple[str, str], ...]
     since: datetime | None
     change: ProposedChange | None
     current: bool
@@ -68,11 +70,11 @@ def versions() -> tuple[Version, ...]:
     """Returns every version of the approval rules, newest first."""
     rows = ApprovalRules.objects.select_related("change__proposed_by", "change__decided_by").order_by("-version")
     newer = [
-        Version(row.version, rule_text.write(row.read()), row.at, row.change, current=place == 0)
+        Version(row.version, rule_text.parts(row.read()), row.at, row.change, current=place == 0)
         for place, row in enumerate(rows)
     ]
     first = STARTING_RULES["version"]
-    return (*newer, Version(first, rule_text.write(STARTING_RULES), None, None, current=not newer))
+    return (*newer, Version(first, rule_text.parts(STARTING_RULES), None, None, current=not newer))
 
 
 def version_page(number: int) -> tuple[Version, Difference | None] | None:
@@ -80,9 +82,10 @@ def version_page(number: int) -> tuple[Version, Difference | None] | None:
     found = next((version for version in versions() if version.number == number), None)
     if found is None:
         return None
-    before = rules_of(number - 1)
-    difference = comparison.compare("\n".join(rule_text.write(before)), "\n".join(found.lines)) if before else None
-    return found, difference
+    before, after = rules_of(number - 1), rules_of(number)
+    if before is None or after is None:
+        return found, None
+    return found, comparison.compare("\n".join(rule_text.write(before)), "\n".join(rule_text.write(after)))
 
 
 def change_rows(*, waiting: bool) -> tuple[ChangeRow, ...]:

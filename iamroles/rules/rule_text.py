@@ -35,10 +35,15 @@ class CannotRead(ValueError):
 
 def write(content: Mapping[str, Any]) -> tuple[str, ...]:
     """Returns a version's contents as lines, without its number."""
-    found = [f"{_when(rule['when'])}: {_needs(rule['needs'])}. {rule['why']}" for rule in content["rules"]]
-    found += [f"Nobody when {_conditions(rule['when'])}: {rule['why']}" for rule in content["unattended"]]
+    return tuple(f"{rule} {why}".rstrip() for rule, why in parts(content))
+
+
+def parts(content: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Returns each line as the rule and its reason; the last has none."""
+    found = [(f"{_when(rule['when'])}: {_needs(rule['needs'])}.", rule["why"]) for rule in content["rules"]]
+    found += [(f"Nobody when {_conditions(rule['when'])}:", rule["why"]) for rule in content["unattended"]]
     days = content["life_days"]
-    return (*found, f"An approval holds for {days} {'day' if days == 1 else 'days'}.")
+    return (*found, (f"An approval holds for {days} {'day' if days == 1 else 'days'}.", ""))
 
 
 def _when(when: Mapping[str, Sequence[Any]]) -> str:

@@ -58,7 +58,7 @@ def rules_version(request: HttpRequest, version: int) -> HttpResponse:
     found = pages.version_page(version)
     if found is None:
         raise Http404(f"There is no version {version} of the approval rules.")
-    return render(request, "iamroles/rules_version.html", {"version": found[0], "difference": found[1]})
+    return render(request, "iamroles/rules_version.html", {"shown": found[0], "difference": found[1]})
 
 
 @login_required

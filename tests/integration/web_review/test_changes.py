@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -59,6 +60,8 @@ def test_a_second_person_puts_them_in_force(here: World, signed_in: NewClient) -
     old, new = (signed_in("idris").get(f"/ops/rules/{n}/").content.decode() for n in (1, 2))
     assert ("No longer in force" in old, "In force" in new, "<ins>" in new) == (True, True, True)
     assert signed_in("idris").get("/ops/rules/3/").status_code == 404
+    for page in (old, new):
+        assert "<span>Roledesk</span>" in re.sub(r"<span>Roledesk [0-9.]+", "<span>Roledesk", page)
     assert decide(signed_in("mei"), "confirm").status_code == 409
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from iamroles.rules import approval_rules, rule_text
@@ -81,6 +81,7 @@ contents = st.fixed_dictionaries(
 )
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)  # a busy machine is no fault of the text
 @given(contents)
 def test_reading_back_gives_the_same_rules(content: dict[str, Any]) -> None:
     if any("kind" not in rule["when"] for rule in content["unattended"]):
