@@ -341,6 +341,17 @@ class TestTheClaim:
         assert ready.apply(request) == "in_review"
         assert reopened(request)["cause"] == "not_guarded"
 
+    def test_makes_the_plan_anew_from_facts_base_and_context(self, ready: World) -> None:
+        """A target and a plan that the facts do not give go to people, even with an event that fits the text."""
+        request = sent(ready, second(ready))
+        proposal = request.current_proposal()
+        assert proposal is not None
+        body = json.loads(proposal.canonical)
+        body["target"]["role"]["attached"].append("arn:aws:iam::aws:policy/AdministratorAccess")
+        forge(proposal, canonical.dumps(body).decode())
+        assert ready.apply(request) == "in_review"
+        assert reopened(request)["cause"] == "plan_differs"
+
     def test_a_state_set_by_sql_after_the_return_is_not_enough(self, ready: World) -> None:
         request = sent(ready, second(ready))
         forget_grants()
