@@ -35,7 +35,7 @@ def certainty(
     passed = ((arn, context.passed[arn].role_id if arn in context.passed else None) for arn in passed_roles(facts))
     return Certainty(
         guarded=_guarded(target.state, context, envelope, found),
-        foreign=_foreign(base, target, context, known) or _owned(base, envelope),
+        foreign=_foreign(facts, base, target, context, envelope),
         first_grants=any(role not in known.granted for role in passed),
         removes=removes,
     )
@@ -51,28 +51,28 @@ def _guarded(target: State, context: Context, envelope: Envelope, found: Sequenc
     return not unseen and _OUTSIDE.isdisjoint(finding.id for finding in found)
 
 
-def _foreign(base: State, target: Target, context: Context, known: Known) -> bool:
-    """Something of others stays or is replaced, a policy reads otherwise than we left it, or others use it."""
+def _foreign(facts: Facts, base: State, target: Target, context: Context, envelope: Envelope) -> bool:
+    """Something of others stays or is replaced, a document reads otherwise than we left it, others use a policy, or
+    another tool manages the role.
+    """
+    known = envelope.known
     live = [policy for policy in base.policies.values() if policy]
+    documents = [policy.document for policy in live]
+    if base.role is not None:
+        documents.append(base.role.trust)
+        if owner_of(base.role.tags, envelope.tool_tags) or base.role.boundary not in (None, facts.account.boundary):
+            return True
     return (
         bool(target.replaced)
         or any(policy.users - {base.role_arn} for policy in live)
-        or any(policy.document not in known.approved for policy in live)
+        or any(document not in known.approved for document in documents)
         or not all(_is_ours(kept, base, context, known) for kept in target.kept)
     )
 
 
-def _owned(base: State, envelope: Envelope) -> bool:
-    """Another tool manages the role: a person decides what is handed over to it."""
-    return base.role is not None and owner_of(base.role.tags, envelope.tool_tags) is not None
-
-
 def _is_ours(kept: Kept, base: State, context: Context, known: Known) -> bool:
-    role = base.role
-    if role is None:
-        return False
-    if kept.kind == "trust":
-        return role.trust in known.approved
+    if kept.kind == "trust":  # already held against what was approved
+        return True
     if (kept.kind, kept.name) not in known.own:
         return False
     if kept.kind == "tag" or (kept.kind == "attached" and ":iam::aws:policy/" in kept.name):

@@ -31,6 +31,7 @@ from tests.integration.engine.world import NUMBER, POLICY, ROLE, SYSTEM, TASK, W
 
 PLAIN = "Roles that pass what was passed before are routine."
 OTHER = f"arn:aws:iam::{NUMBER}:role/orders-api-other"
+NARROWER = trust.codedeploy_trust(NUMBER, source_arn=f"arn:aws:codedeploy:*:{NUMBER}:deploymentgroup:*")
 SECOND = "ecsCodeDeployRoleTwo"
 
 
@@ -251,6 +252,7 @@ class TestObserving:
                 grant,
                 "foreign_parts",
             ),
+            (lambda w: put(w, ROLE, trust=NARROWER), grant, "foreign_parts"),
             (more_in_our_policy, grant, "foreign_parts"),
             (lambda w: None, removal, "no_rule"),
             (lambda w: put_new(w, SECOND, trusted="codedeploy"), second, "adopts"),
