@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from iamroles import eligibility, permissions
 from iamroles.eligibility import Bars
-from iamroles.models import Decision, Proposal, Request, User
+from iamroles.models import AwsAccount, Decision, Proposal, Request, User
 from iamroles.pages import frame, status, together
 from iamroles.pages.progress import Progress, decisions_by_revision, progress_of, standing_of
 from iamroles.pages.status import Status
@@ -111,12 +111,13 @@ def queue_page(user: User, chosen: QueueFilter) -> QueuePage:
     )
     more, page = len(page) > PAGE_SIZE, page[:PAGE_SIZE]
     counts = {slug: frame.counted(rows) for slug, rows in by_tab.items()}
-    visible = permissions.visible_requests(user).filter(account__isnull=False)
+    visible = permissions.visible_requests(user).filter(account=OuterRef("pk"))
+    accounts = AwsAccount.objects.filter(Exists(visible)).order_by("name")
     return QueuePage(
         tabs=tuple(Tab(slug, title, counts[slug], slug == chosen.tab) for slug, title in TABS.items()),
         rows=_folded(_rows(page, user)) if chosen.tab == "waiting" else _rows(page, user),
         next_after=_cursor(page[-1]) if more else "",
-        accounts=tuple(visible.order_by("account__name").values_list("account__number", "account__name").distinct()),
+        accounts=tuple(accounts.values_list("number", "name")),
         total=counts[chosen.tab],
     )
 
