@@ -12,6 +12,7 @@ from typing import Literal
 from iamroles.iam import documents, wording
 from iamroles.iam.documents import Document
 from iamroles.pages import comparison
+from iamroles.pages.access import AccessRow, access_between
 from iamroles.pages.comparison import Difference
 
 Mark = Literal["new", "changed", "same", "kept", "gone"]
@@ -52,6 +53,7 @@ class Exhibit:
     arn: str = ""
     difference: Difference | None = None
     open: bool = False
+    access: tuple[AccessRow, ...] = ()
 
     @property
     def mark_word(self) -> str:
@@ -115,6 +117,7 @@ def exhibit(
         arn=arn,
         difference=comparison.compare(documents.pretty(before), text) if before and mark == "changed" else None,
         open=mark in ("new", "changed"),
+        access=access_between(before, after),
     )
 
 
@@ -122,4 +125,13 @@ def gone(*, anchor: str, title: str, before: Document, note: str = "", arn: str 
     """Returns a document that will not be there any more, with each of its sentences taken away."""
     sentences = tuple(Sentence(s.text, "−", s.anchor) for s in statement_sentences(before, anchor))
     text = documents.pretty(before)
-    return Exhibit(anchor=anchor, title=title, mark="gone", words=Words(sentences), text=text, note=note, arn=arn)
+    return Exhibit(
+        anchor=anchor,
+        title=title,
+        mark="gone",
+        words=Words(sentences),
+        text=text,
+        note=note,
+        arn=arn,
+        access=access_between(before, None),
+    )

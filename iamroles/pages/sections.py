@@ -15,6 +15,7 @@ from iamroles.blueprints.state import PolicyState, RoleState
 from iamroles.iam import arns, catalogue, documents
 from iamroles.models import Proposal
 from iamroles.pages import exhibits
+from iamroles.pages.access import access_between
 from iamroles.pages.exhibits import (
     MARK_TONES,
     MARK_WORDS,
@@ -251,6 +252,7 @@ def _attachment(arn: str, *, new: bool, kept: bool) -> Exhibit:
         note="" if document else "Its contents are not part of this request; the policy stays attached as it is.",
         arn=arn,
         open=False,
+        access=access_between(None if new else document, document) if document else (),
     )
 
 

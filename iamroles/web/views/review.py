@@ -17,6 +17,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from iamroles import eligibility, permissions
 from iamroles.models import Request, User
+from iamroles.pages import beside as beside_pages
 from iamroles.pages import queue as queue_pages
 from iamroles.pages import review as review_pages
 from iamroles.pages.progress import decisions_by_revision, progress_of
@@ -93,7 +94,16 @@ def _review(request: HttpRequest, row: Request, typed: Typed, status: int = 200,
     to_tick = [finding["id"] for finding in decide.to_acknowledge(proposal)]
     page = review_pages.review_page(row, proposal, user_of(request), to_tick)
     marks = viewed_marks.kept(request, row.pk)
-    context = {"page": page, "typed": typed, "request_row": row, "viewed": marks, **more}
+    against = beside_pages.against_revision(proposal) if request.GET.get("against") == "revision" else None
+    context = {
+        "page": page,
+        "typed": typed,
+        "request_row": row,
+        "viewed": marks,
+        "against": against,
+        "beside": beside_pages.beside(row, user_of(request)),
+        **more,
+    }
     return render(request, "iamroles/approval_review.html", context, status=status)
 
 

@@ -240,3 +240,12 @@ class TestSigningIn:
         here.people["rosa"].refresh_from_db()
         assert here.people["rosa"].email == before
         assert "Ask an operator" in text_of(rosa.get("/accounts/email/"))
+
+    def test_signing_in_by_password_is_fresh(self, here: World, high: Request) -> None:
+        mei = here.people["mei"]
+        mei.set_password("long-and-secret-1")
+        mei.save()
+        client = Client()
+        answer = client.post(reverse("account_login"), {"login": "mei", "password": "long-and-secret-1"})
+        assert (answer.status_code, answer["Location"]) == (302, "/")
+        assert decide(client, high).status_code == 303
