@@ -16,6 +16,7 @@ urlpatterns = [
     path("accounts/login/", views.sign_in, name="demo_sign_in"),
     path("accounts/reauthenticate/", views.confirm, name="demo_confirm"),
     path("demo/continue/", views.continue_as, name="demo_continue"),
+    path("demo/mail/", views.mails, name="demo_mail"),
     path("demo/switch/", views.switch, name="demo_switch"),
     path("", include("portal.urls")),
 ]

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from allauth.account.internal.flows.login import record_authentication
 from allauth.account.views import LoginView
 from django.conf import settings
 from django.contrib.auth import login, logout
+from django.contrib.auth.decorators import login_required
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_POST, require_safe
 
 from iamroles.models import User
+from portal.demo import mail
 from portal.demo.people import PEOPLE
 
 if not settings.ROLEDESK_DEMO:
@@ -68,3 +71,10 @@ def confirm(request: HttpRequest) -> HttpResponse:
         record_authentication(request, request.user, method="demo", reauthenticated=True)
         return redirect(_next(request))
     return render(request, "iamroles/demo_confirm.html", {"next": _next(request)})
+
+
+@login_required
+@require_safe
+def mails(request: HttpRequest) -> HttpResponse:
+    """Shows the demo's newest mails."""
+    return render(request, "iamroles/demo_mail.html", {"mails": mail.newest(Path(settings.EMAIL_FILE_PATH))})

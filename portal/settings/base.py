@@ -168,6 +168,7 @@ REDIS_TRANSPORT_OPTIONS = {
 BASE_URL = env.text("BASE_URL", "http://127.0.0.1:8000")
 DEFAULT_FROM_EMAIL = env.text("EMAIL_FROM", "Roledesk <roledesk@localhost>")
 EMAIL_TIMEOUT = 10  # seconds
+EMAIL_FILE_PATH = ""  # the demo alone writes mails to files
 ROLEDESK_ENVIRONMENT = env.text("ROLEDESK_ENVIRONMENT", "")
 ROLEDESK_SIGNING_KEY_FILE = env.text("ROLEDESK_SIGNING_KEY_FILE", "")
 ROLEDESK_APPROVAL_PUBLIC_KEYS_FILE = env.text("ROLEDESK_APPROVAL_PUBLIC_KEYS_FILE", "")

@@ -25,7 +25,7 @@ DATABASES = {"default": env.database(env.text("ROLEDESK_DEMO_DATABASE_URL", f"sq
 STATIC_ROOT = VAR / "static"
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.filebased.FileBasedCache", "LOCATION": VAR / "cache"}}
 EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
-EMAIL_FILE_PATH = VAR / "mail"
+EMAIL_FILE_PATH = str(VAR / "mail")
 WHITENOISE_MAX_AGE = 60
 
 # The browser tests run the same demo on PostgreSQL and Redis.
