@@ -79,5 +79,5 @@ def beside(request: Request, user: User) -> Beside:
     similar = visible.filter(alike | Q(team=request.team, kind=request.kind)).exclude(state="draft")
     return Beside(
         tuple(decisions.select_related("request", "approver").order_by("-pk")[:_LISTED]),
-        tuple(similar.select_related("account").order_by("-pk")[:_LISTED]),
+        tuple(similar.order_by("-pk")[:_LISTED]),
     )

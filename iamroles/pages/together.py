@@ -19,17 +19,17 @@ from iamroles.rules import risk
 
 AT_MOST: Final = 20  # decided at once
 _LOOKED_AT: Final = 200  # Low requests that wait, oldest first
-_NAMES: Final = ("role_name", "tags", "description", "policy_name", "policy_description")
+_NAMES: Final = ("role_name", "tags", "description", "policy_name", "policy_description", "uses_policy_name")
 MAY_DIFFER: Final = frozenset(("account", "team", "execution_roles", "task_roles", *_NAMES))
 
 
 @dataclass(frozen=True)
 class Member:
-    """One request of the table; `values` stand under the columns of its group."""
+    """One request of the table; `values` are the names and values of what differs, in the order of the columns."""
 
     request: Request
     proposal: Proposal
-    values: tuple[str, ...]
+    values: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def group_of(user: User, shape: str) -> Group | None:
     told = [_told(row, proposals[row.pk]) for row in listed]
     columns = tuple(name for name in told[0] if len({one.get(name, "") for one in told}) > 1)
     members = tuple(
-        Member(row, proposals[row.pk], tuple(one.get(name, "") for name in columns))
+        Member(row, proposals[row.pk], tuple((name, one.get(name, "")) for name in columns))
         for row, one in zip(listed, told, strict=True)
     )
     return Group(shape, columns, members, len(same) - len(listed))

@@ -27,7 +27,8 @@ def shape(row: Request) -> str:
 def alike(here: World) -> list[Request]:
     """Three Low requests that differ in name and tags."""
     rosa = here.people["rosa"]
-    named = [world.facts_for(here.prod, role_name=f"codedeploy-{n}", tags={"team": f"t{n}"}) for n in (1, 2, 3)]
+    more = [{"tags": {"team": f"t{n}"}, "uses_policy_name": f"codedeploy-{n}-Deployments"} for n in (1, 2, 3)]
+    named = [world.facts_for(here.prod, role_name=f"codedeploy-{n}", **one) for n, one in enumerate(more, 1)]
     return [world.in_review(rosa, facts) for facts in named]
 
 
@@ -71,7 +72,15 @@ class TestTogether:
         assert address(alike[0]) in page
         page = text_of(client.get(address(alike[0])))
         heads = re.findall(r'<th scope="col">([^<]+)</th>', page)
-        assert heads == ["Approve", "Request", "Policy description", "Policy name", "Role name", "Tags"]
+        assert heads == [
+            "Approve",
+            "Request",
+            "Policy description",
+            "Policy name",
+            "Role name",
+            "Tags",
+            "Uses policy name",
+        ]
         assert " checked" not in page
         for number in (1, 2, 3):
             assert f"codedeploy-{number}" in page
