@@ -51,6 +51,7 @@ def statements(app: str = APP, sealer: str = SEALER, *, using: str = "default") 
         found += [_write(f"REVOKE ALL ON TABLE {table} FROM {{}}", role) for table in guard.ALL_TABLES]
     for table in sorted(_other_tables(using)):
         found.append(_write(f"GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE {table} TO {{}}", app))
+    found.append(_write("GRANT SELECT ON TABLE django_migrations TO {}", app))  # the set-up says what is not applied
     found += [_write(f"GRANT {rights} ON TABLE {table} TO {{}}", app) for table, rights in _APP_RIGHTS.items()]
     found += [_write(f"GRANT {rights} ON TABLE {table} TO {{}}", sealer) for table, rights in _SEALER_RIGHTS.items()]
     return found

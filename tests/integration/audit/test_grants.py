@@ -11,6 +11,7 @@ from django.db import DatabaseError, connection, transaction
 from iamroles.audit import grants
 from iamroles.audit.seal import Sealer
 from iamroles.models import AuditEvent, AuditPending
+from iamroles.pages import first_run
 
 from .conftest import NOON, record_one
 
@@ -61,6 +62,13 @@ class TestGrants:
         assert {table: (has(APP, table), has(SEALER, table)) for table in RIGHTS} == RIGHTS
         assert has(APP, "iamroles_request") == {"SELECT", "INSERT", "UPDATE", "DELETE"}
         assert has(SEALER, "iamroles_request") == set()
+        assert (has(APP, "django_migrations"), has(SEALER, "django_migrations")) == ({"SELECT"}, set())
+
+    def test_lets_the_set_up_tell_the_roles_apart(self, roles: None) -> None:
+        assert first_run.known(NOON).roles == "one"
+        become(APP)
+        known = first_run.known(NOON)
+        assert (known.roles, known.migrations_due, abs(known.clock_off) < 5) == ("apart", 0, True)
 
     def test_lets_the_app_record_and_the_sealer_seal(self, roles: None, new_sealer: Callable[[], Sealer]) -> None:
         become(APP)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from io import StringIO
 from typing import Any
 
@@ -15,6 +16,11 @@ from django.test import Client
 from iamroles import invitations
 from iamroles.audit import states_people
 from iamroles.models import AuditEvent, AwsAccount, ProposedChange, Team, User
+from iamroles.pages import first_run
+from iamroles.workflow import organisation, people, set_up
+from iamroles.workflow.people import accept_invitation
+from iamroles.workflow.verbs import NotAllowed
+from tests.integration.web_review import world
 from tests.integration.web_review.conftest import NewClient
 from tests.integration.web_review.world import PROD, STAGING, World
 
@@ -109,6 +115,15 @@ class TestInviting:
         person = User.objects.get(username="nia@example.org")
         assert client.post(f"/ops/people/{person.pk}/invite/").status_code == 303
         assert len(mail.outbox) == 1
+
+    def test_two_tabs_set_one_password(self, here: World, signed_in: NewClient) -> None:
+        signed_in("oskar").post("/ops/people/invite/", NEW)
+        person = User.objects.get(username="nia@example.org")
+        accept_invitation(user=person, password=LONG, actor=world.actor(person), at=world.now())
+        with pytest.raises(NotAllowed, match="used already"):
+            accept_invitation(user=person, password="another long one", actor=world.actor(person), at=world.now())
+        person.refresh_from_db()
+        assert person.check_password(LONG)
 
     def test_a_link_of_a_deactivated_person_is_dead(self, here: World, signed_in: NewClient) -> None:
         client = signed_in("oskar")
@@ -256,3 +271,24 @@ class TestRecords:
         confirm = {"decision": "confirm", "digest": change.digest}
         assert signed_in("mei").post(f"/ops/changes/{change.pk}/decide/", confirm).status_code == 303
         assert AwsAccount.objects.get(number=STAGING).role_path == "/codedeploy/"
+
+
+def test_the_verbs_themselves_ask_for_an_operator(here: World) -> None:
+    mei, theo = here.people["mei"], here.people["theo"]
+    by = {"user": mei, "signed_in_at": world.now(), "actor": world.actor(mei), "at": world.now()}
+    names = {"email": "nia@example.org", "first_name": "Nia", "last_name": "Holt"}
+    record = {"number": "777788889999", "name": "pay", "environment": "staging", "owner": "pay-owners"}
+    (backup,) = (item for item in first_run.setup_items(world.now()) if item.key == "backup")
+    calls: list[tuple[Callable[..., Any], dict[str, Any]]] = [
+        (people.invite, names),
+        (people.deactivate, {"person_id": theo.pk, "reason": "Left"}),
+        (people.reactivate, {"person_id": theo.pk, "reason": "Back"}),
+        (organisation.add_account, record),
+        (organisation.add_team, {"slug": "", "name": "Pay", "accounts": ()}),
+        (organisation.set_team_members, {"slug": "orders", "logins": []}),
+        (set_up.say, {"item": backup, "state": "done", "reason": "It is"}),
+    ]
+    for verb, arguments in calls:
+        with pytest.raises(NotAllowed, match="for operators"):
+            verb(**arguments, **by)
+        assert actions()[-1] == "verb.refused"
