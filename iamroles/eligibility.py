@@ -22,6 +22,7 @@ from iamroles.permissions import YES, Allowance, group_names
 from iamroles.proposal import estimate
 from iamroles.proposal.propose import Envelope
 from iamroles.rules import approval, approval_rules, groups, standard
+from iamroles.rules.account_rules import AccountRules
 from iamroles.rules.approval import Approval, Requirement
 
 RULES, ACCOUNT = "approval_rules", "account"  # subjects of changes that keep their authors out
@@ -211,8 +212,10 @@ def outdated(request: Request, proposal: Proposal, content: Mapping[str, Any]) -
         return "account_changed"
     if proposal.body.get("removes_only"):  # proved to add nothing, so nothing that limits what is added holds it up
         return ""
-    today = standard.digests(facts.account, facts_module.service_of(facts), account.rules())
-    for kind, digest in proposal.body.get("account_rules", today).items():
+    service = facts_module.service_of(facts)
+    today = standard.digests(facts.account, service, account.rules())
+    unset = standard.digests(facts.account, service, AccountRules())  # as it was before there were any
+    for kind, digest in proposal.body.get("account_rules", unset).items():
         if today.get(kind) != digest:
             return "standard_changed" if kind == "standard" else "guardrail_changed"
     return ""

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
+from iamroles import canonical, eligibility
 from iamroles.audit import Actor
-from iamroles.models import AccountRule, AuditEvent, AwsAccount
+from iamroles.models import AccountRule, AuditEvent, AwsAccount, Proposal, Request, current_rules
+from iamroles.proposal import digest_of
 from iamroles.workflow import organisation
 from iamroles.workflow.verbs import Invalid
 from tests.integration.workflow.conftest import AT
@@ -46,6 +48,18 @@ def test_each_change_is_a_version_and_an_event(account: AwsAccount) -> None:
     assert (rules.trust_guardrail, len(rules.standard)) == ((), 1)
     old = AccountRule.objects.get(kind="guardrail", version=1)
     assert old.read()[0].statements[0].actions == ("ecs:*",)
+
+
+def test_a_proposal_from_before_there_were_any_does_not_escape_them(in_review: Request, account: AwsAccount) -> None:
+    proposal = in_review.current_proposal()
+    assert proposal is not None
+    body = {name: value for name, value in proposal.body.items() if name != "account_rules"}
+    older = canonical.dumps(body).decode()
+    Proposal.objects.filter(pk=proposal.pk).update(canonical=older, digest=digest_of(older))
+    found = [eligibility.outdated(in_review, Proposal.objects.get(pk=proposal.pk), current_rules())]
+    put(account, text("ecs:*"))
+    found.append(eligibility.outdated(in_review, Proposal.objects.get(pk=proposal.pk), current_rules()))
+    assert found == ["", "guardrail_changed"]
 
 
 def test_an_empty_list_takes_it_back(account: AwsAccount) -> None:
