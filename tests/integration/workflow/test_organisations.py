@@ -171,7 +171,9 @@ def set_rules(here: Organisation) -> None:
         actor=actor(first),
         at=before,
     )
-    changes.confirm(change_id=change.pk, seen_digest=change.digest, user=second, actor=actor(second), at=before)
+    changes.confirm(
+        change_id=change.pk, seen_digest=change.digest, user=second, signed_in_at=before, actor=actor(second), at=before
+    )
     here.needs = [frozenset(names) for names in needs]
 
 
