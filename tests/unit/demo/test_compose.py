@@ -13,7 +13,7 @@ from portal.demo.places import ROOT
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
 SERVICES: dict[str, Any] = COMPOSE["services"]
 EXAMPLE = (ROOT / ".env.example").read_text(encoding="utf-8")
-OURS = ("migrate", "web", "worker", "tend")
+OURS = ("migrate", "web", "worker", "tend", "rotate")
 
 
 def test_names_every_process_of_production() -> None:
@@ -26,7 +26,7 @@ def test_our_processes_can_write_nothing_and_gain_nothing(name: str) -> None:
     assert hardening == {"read_only": True, "cap_drop": ["ALL"], "security_opt": ["no-new-privileges:true"]}
 
 
-@pytest.mark.parametrize("name", sorted(set(SERVICES) - {"migrate"}))
+@pytest.mark.parametrize("name", sorted(set(SERVICES) - {"migrate", "rotate"}))
 def test_every_lasting_process_has_a_health_check_and_comes_back(name: str) -> None:
     assert SERVICES[name]["healthcheck"]["test"][0] in {"CMD", "CMD-SHELL"}
     assert SERVICES[name]["restart"] == "unless-stopped"
@@ -38,7 +38,8 @@ def test_each_secret_reaches_one_process() -> None:
         "migrate": [],
         "web": ["approval_key"],
         "worker": ["approval_public_keys"],
-        "tend": ["audit_key"],
+        "tend": [],
+        "rotate": [],
     }
     variables = {name: SERVICES[name].get("environment", {}) for name in SERVICES}
     assert [name for name in SERVICES if "AWS_SECRET_ACCESS_KEY" in variables[name]] == ["worker"]
@@ -46,7 +47,25 @@ def test_each_secret_reaches_one_process() -> None:
 
 def test_every_process_says_what_it_is() -> None:
     named = {name: SERVICES[name]["environment"]["ROLEDESK_PROCESS"] for name in OURS}
-    assert named == {"migrate": "command", "web": "web", "worker": "worker", "tend": "tend"}
+    assert named == {"migrate": "command", "web": "web", "worker": "worker", "tend": "tend", "rotate": "tend"}
+
+
+def test_the_audit_key_can_be_read_by_tend_alone_and_changed_only_by_rotating() -> None:
+    folders = {name: [v for v in service.get("volumes", []) if "keys" in v] for name, service in SERVICES.items()}
+    assert {name: found for name, found in folders.items() if found} == {
+        "tend": ["./keys/audit:/keys:ro"],
+        "rotate": ["./keys/audit:/keys"],
+    }
+    assert (SERVICES["rotate"]["profiles"], SERVICES["rotate"]["restart"]) == (["rotate"], "no")  # `up` starts it not
+    assert SERVICES["rotate"]["command"] == ["python", "manage.py", "audit", "rotate"]
+    for name in ("tend", "rotate"):
+        environment = SERVICES[name]["environment"]
+        assert [environment[f"ROLEDESK_{of}"] for of in ("AUDIT_KEY_FILE", "AUDIT_VKEYS_FILE", "CHECKPOINT_DIR")] == [
+            "/keys/audit.key",
+            "/keys/audit.vkeys",
+            "/checkpoints",
+        ]
+    assert [name for name in SERVICES if "ROLEDESK_WEBHOOK_SECRET" in SERVICES[name].get("environment", {})] == ["tend"]
 
 
 def test_redis_evicts_and_saves_nothing() -> None:
