@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from django.db import connections, transaction
+from django.db.models import QuerySet
 
 from iamroles.audit import derive, grants, guard, states, states_people, states_rules, states_runs
 from iamroles.audit.derive import StoredEvent, text_of
@@ -116,11 +117,10 @@ def _sealed(using: str, every: int) -> Iterator[SealedRow]:
 def _with_events(
     batch: Sequence[tuple[int, int, bytes | memoryview[int]]], using: str, every: int
 ) -> Iterator[SealedRow]:
-    events, unreadable = _read([event_id for seq, event_id, _ in batch if seq % every == 0], using)
-    texts: dict[int, bytes] = {}
-    if every > 1:
-        rows = AuditEvent.objects.using(using).filter(pk__in=[event_id for _, event_id, _ in batch])
-        texts = {pk: text_of(canon) for pk, canon in rows.values_list("pk", "canon")}
+    rows = AuditEvent.objects.using(using).filter(sealed__seq__range=(batch[0][0], batch[-1][0]))
+    wanted = [event_id for seq, event_id, _ in batch if seq % every == 0]
+    events, unreadable = _read(rows if every == 1 else rows.filter(pk__in=wanted), wanted)
+    texts = {pk: text_of(canon) for pk, canon in rows.values_list("pk", "canon")} if every > 1 else {}
     for seq, event_id, leaf in batch:
         hashed = bytes(leaf) if isinstance(leaf, bytes | memoryview) else b""
         event = events.get(event_id)
@@ -128,17 +128,16 @@ def _with_events(
         yield SealedRow(seq, event_id, hashed, text, event, event_id in unreadable)
 
 
-def _read(ids: Sequence[int], using: str) -> tuple[dict[int, StoredEvent], set[int]]:
-    """Returns those of these events that exist, and the ids of those whose columns cannot be read."""
-    events = AuditEvent.objects.using(using)
+def _read(rows: QuerySet[AuditEvent], ids: Sequence[int]) -> tuple[dict[int, StoredEvent], set[int]]:
+    """Returns the events of these rows, and those of the ids whose columns cannot be read."""
     try:
-        return {event.pk: event for event in derive.read(events.filter(pk__in=ids))}, set()
+        return {event.pk: event for event in derive.read(rows)}, set()
     except (ValueError, TypeError):  # a column holds nonsense: find out in which row
         found: dict[int, StoredEvent] = {}
         unreadable: set[int] = set()
     for event_id in ids:
         try:
-            found |= {event.pk: event for event in derive.read(events.filter(pk=event_id))}
+            found |= {event.pk: event for event in derive.read(rows.filter(pk=event_id))}
         except (ValueError, TypeError):
             unreadable.add(event_id)
     return found, unreadable
