@@ -98,11 +98,17 @@ def ended_approvals(request: str) -> frozenset[str]:
     return frozenset(json.loads(canon)["data"]["approval"] for canon in rows.values_list("canon", flat=True))
 
 
-def auto_approved(request: str, revision: int) -> str | None:
-    """Returns the digest of the proposal that a rule approved, if nothing later took the request back from there."""
+def auto_approved(request: str, revision: int, *, ever: bool = False) -> str | None:
+    """Returns the digest of the proposal that a rule approved, if nothing later took the request back from there.
+
+    With `ever` what came later does not matter.
+    """
     actions = ("request.auto_approved", "request.reopened", "request.submitted", "plan.renewed", "request.approved")
     rows = AuditEvent.objects.filter(request=request, action__in=actions).order_by("pk")
-    last = json.loads(rows.values_list("canon", flat=True).last() or "null")
+    told = [json.loads(canon) for canon in rows.values_list("canon", flat=True)]
+    if ever:
+        told = [each for each in told if (each["action"], each["revision"]) == (actions[0], revision)]
+    last = told[-1] if told else None
     if last is None or last["action"] != "request.auto_approved" or last["revision"] != revision:
         return None
     return str(last["data"]["proposal_digest"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
@@ -13,7 +12,7 @@ from iamroles import audit, canonical
 from iamroles.audit import Subject
 from iamroles.blueprints.state import PolicyState, State
 from iamroles.engine import drift, lease, policies
-from iamroles.engine.journal import NONCE, Journal, number_of
+from iamroles.engine.journal import NONCE, Journal, follow_up_from, number_of
 from iamroles.engine.known import parts_of
 from iamroles.engine.proof import Proved
 from iamroles.engine.tools import Tools
@@ -43,7 +42,7 @@ def finish(journal: Journal, proved: Proved, observed: State) -> None:
             actor=journal.tools.actor,
             at=now,
             data=data,
-            fields={"follow_up_at": _follow_up_at(journal, proved)},
+            fields={"follow_up_at": follow_up_from(journal)},
         )
         move_request(
             request,
@@ -79,15 +78,6 @@ def _as_approved(observed: State, target: State) -> State:
                 policy_id=wanted.policy_id,
             )
     return replace(observed, role=role, policies=policies)
-
-
-def _follow_up_at(journal: Journal, proved: Proved) -> datetime | None:
-    """When the last session from before the change of trust has ended, on any clock that may be a little off."""
-    changed_at = journal.trust_changed_at
-    if not proved.stored.cuts or changed_at is None:
-        return None
-    seconds = older_sessions.SPREADS + older_sessions.LASTS + journal.tools.limits.skew
-    return changed_at + timedelta(seconds=seconds)
 
 
 def forget(account: AwsAccount | None, base: State, reference: str, tools: Tools) -> None:

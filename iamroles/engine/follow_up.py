@@ -1,4 +1,4 @@
-"""The follow-up of an applied change: takes the deny for older sessions away once no older session can live any more.
+"""The follow-up of a closed change: takes the deny for older sessions away once no older session can live any more.
 
 It is a run of its own on a closed request. Nobody waits for it, so what would stop another run is tried again later.
 """
@@ -34,9 +34,9 @@ LATER: Final = timedelta(hours=1)
 
 
 def follow_up(*, run_id: int, tools: Tools) -> str:
-    """Does the follow-up of a done run that is due. Returns a word for the log; never raises for what AWS answers."""
+    """Does the follow-up of an ended run that is due. Returns a word for the log; never raises for what AWS answers."""
     now = tools.now()
-    rows = Run.objects.filter(pk=run_id, state=states.DONE, follow_up_at__lte=now)
+    rows = Run.objects.filter(pk=run_id, request__state=states.CLOSED, state__in=states.ENDED, follow_up_at__lte=now)
     if not rows.update(follow_up_at=now + HELD):
         return "not_due"
     done = Run.objects.select_related("request__account", "proposal__revision").get(pk=run_id)
@@ -49,6 +49,9 @@ def follow_up(*, run_id: int, tools: Tools) -> str:
         held = lease.take(done.request.account, resources, f"{tools.worker}:{secrets.token_hex(6)}", tools)
     except proof.NotWhatWasApproved as error:
         _log.error("not_what_was_approved", request=done.request.reference, what=error.what, alarm=True)
+        return "invalid"
+    except proof.NotEnough as error:
+        _log.error("nobody_approved", request=done.request.reference, cause=error.cause, alarm=True)
         return "invalid"
     except lease.LeaseBusy:
         return "busy"

@@ -309,10 +309,34 @@ def stop(journal: Journal, reason: str, data: dict[str, object], detail: dict[st
             data={"run": number_of(journal.run), "reason": reason, **data},
             outcome="failed",
             code=str(detail.get("code", reason)),
-            fields={"stop_reason": reason, "detail": {**journal.run.detail, **detail}, "next_run_at": None},
+            fields={
+                "stop_reason": reason,
+                "detail": {**journal.run.detail, **detail},
+                "next_run_at": None,
+                "follow_up_at": follow_up_from(journal),
+            },
         )
         if not hold:
             lease.release(journal.held)
+
+
+def follow_up_from(journal: Journal) -> datetime | None:
+    """Returns from when on the deny for older sessions is taken away: once the last one has ended, on any clock that
+    may be a little off. None where no deny was put. However the request is closed then, this run sees to it, and no
+    earlier run of the same proposal does. Inside the caller's transaction.
+    """
+    changed_at = journal.trust_changed_at
+    put = any(step.state in (OK, UNKNOWN) and _is_cut(step) for step in journal.steps)
+    if changed_at is None or not put:
+        return None
+    Run.objects.filter(proposal_id=journal.run.proposal_id, number__lt=journal.run.number).update(follow_up_at=None)
+    seconds = older_sessions.SPREADS + older_sessions.LASTS + journal.tools.limits.skew
+    return changed_at + timedelta(seconds=seconds)
+
+
+def _is_cut(step: Step) -> bool:
+    arguments: Any = canonical.loads(step.arguments)
+    return older_sessions.is_cut(Call(step.api, step.resource, arguments))
 
 
 def _keep(journal: Journal, **values: Any) -> None:

@@ -49,7 +49,8 @@ class Proved:
 def prove(request: Request, proposal: Proposal, tools: Tools, *, quorum: bool = True) -> Proved:
     """Returns the proposal as its own bytes have it. Raises NotWhatWasApproved or NotEnough.
 
-    Without `quorum` nobody's rights of today are asked for: what was applied long ago is only finished.
+    Without `quorum` nobody's rights of today are asked for, and approvals count that were voided since: what was begun
+    long ago is only finished.
     """
     recomputed = digest_of(proposal.canonical)
     if recomputed != proposal.digest:
@@ -59,7 +60,7 @@ def prove(request: Request, proposal: Proposal, tools: Tools, *, quorum: bool = 
     except (ValueError, KeyError, TypeError) as error:
         raise NotWhatWasApproved("proposal_text", proposal.digest, recomputed) from error
     _require_same_envelope(request, proposal, stored)
-    approvals = _require_signatures(proposal, recomputed)
+    approvals = _require_signatures(proposal, recomputed, finishing=not quorum)
     content = current_rules()
     if quorum:
         _require_today(request, proposal, content)
@@ -100,25 +101,26 @@ def _require_same_envelope(request: Request, proposal: Proposal, stored: Stored)
         raise NotWhatWasApproved("facts", canonical.digest(stored.body["desired"]), desired.digest())
 
 
-def _require_signatures(proposal: Proposal, recomputed: str) -> list[Decision]:
-    rows = Decision.objects.filter(revision=proposal.revision, decision="approve", ended_by="")
+def _require_signatures(proposal: Proposal, recomputed: str, *, finishing: bool) -> list[Decision]:
+    counting = ("", "voided") if finishing else ("",)
+    rows = Decision.objects.filter(revision=proposal.revision, decision="approve", ended_by__in=counting)
     approvals = list(rows.select_related("request", "revision", "approver").order_by("pk"))
     ended = audit.ended_approvals(proposal.revision.request.reference)
     for row in approvals:
-        if str(row.pk) in ended:
+        if not row.ended_by and str(row.pk) in ended:
             raise NotWhatWasApproved("ended_approval", row.proposal_digest, recomputed)
         if row.proposal_digest != recomputed:
             raise NotWhatWasApproved("approval", row.proposal_digest, recomputed)
         if not signing.verify(signing.approval_payload(row), key=row.key_id, signature=row.signature):
             raise NotWhatWasApproved("signature", row.proposal_digest, recomputed)
     if not approvals:
-        _require_let_go(proposal, recomputed)
+        _require_let_go(proposal, recomputed, finishing=finishing)
     return approvals
 
 
-def _require_let_go(proposal: Proposal, recomputed: str) -> None:
+def _require_let_go(proposal: Proposal, recomputed: str, *, finishing: bool) -> None:
     """Without an approval, the trail must say that a rule let go exactly this, and nothing later that took it back."""
-    let_go = audit.auto_approved(proposal.revision.request.reference, proposal.revision.number)
+    let_go = audit.auto_approved(proposal.revision.request.reference, proposal.revision.number, ever=finishing)
     if let_go is None:
         raise NotEnough("no_approval")
     if let_go != recomputed:

@@ -42,7 +42,7 @@ def find_due(now: datetime, limits: Limits, at_most: int = 500) -> Due:
     submitted = Request.objects.filter(state=states.SUBMITTED, next_try_at__lte=now)
     orders = ObservationOrder.objects.filter(answered_at=None, next_try_at__lte=now)
     exports = ExportJob.objects.filter(state=WAITING, next_try_at__lte=now)
-    follow_ups = Run.objects.filter(state=states.DONE, follow_up_at__lte=now)
+    follow_ups = Run.objects.filter(request__state=states.CLOSED, state__in=states.ENDED, follow_up_at__lte=now)
     looks = AccountLook.objects.filter(answered_at=None, next_try_at__lte=now)
     return Due(
         observe=tuple(submitted.order_by("next_try_at").values_list("pk", flat=True)[:at_most]),

@@ -19,7 +19,7 @@ class Run(models.Model):
     """One attempt to apply an approved proposal. `fence` is the lease's number at the claim.
 
     `stop_reason` is set iff stopped; `detail` then says what AWS or the check answered (code, message, api).
-    `follow_up_at` is set on a done run while something is to be taken away again later.
+    `follow_up_at` is set on a done or stopped run while something is to be taken away again once its request is closed.
     """
 
     request = models.ForeignKey("iamroles.Request", on_delete=models.PROTECT, related_name="runs")

@@ -29,6 +29,7 @@ WAITING: Final = "waiting"
 STOPPED: Final = "stopped"
 DONE: Final = "done"
 RUN_STATES: Final = (GOING, WAITING, STOPPED, DONE)
+ENDED: Final = (STOPPED, DONE)
 
 # "recalled": the request went back or was closed before the first AWS call of the run; a later run starts afresh.
 RECALLED: Final = "recalled"

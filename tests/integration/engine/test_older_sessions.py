@@ -9,13 +9,16 @@ from typing import Any
 
 import pytest
 
+from iamroles.audit.reading import wrong_states
 from iamroles.aws.gateway import AwsError
 from iamroles.blueprints.state import RoleState
 from iamroles.engine import follow_up, sweep
 from iamroles.iam import documents, trust
 from iamroles.models import AuditEvent, ManagedRole, Request, Run
 from iamroles.proposal import older_sessions
-from tests.integration.engine.world import QUICK, ROLE, World
+from iamroles.workflow import repair, resolve
+from tests.integration.engine.test_repair import Verb, act, person
+from tests.integration.engine.world import POLICY, QUICK, ROLE, World
 
 NAME = older_sessions.NAME
 CUT = [
@@ -160,6 +163,34 @@ class TestCutting:
         assert parts(row) == [f"inline {NAME}"]
 
 
+@pytest.fixture
+def refusing(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """Operations that AWS refuses while they are in the set."""
+    from iamroles.aws.fake import FakeGateway
+
+    names: set[str] = set()
+    sent = FakeGateway.send
+
+    def send(self: FakeGateway, call: Any) -> Any:
+        if call.api in names:
+            raise AwsError("AccessDenied", api=call.api)
+        return sent(self, call)
+
+    monkeypatch.setattr(FakeGateway, "send", send)
+    return names
+
+
+def blocked_midway(world: World, refusing: set[str]) -> Request:
+    """The trust is changed and the deny in place; what would be added is refused."""
+    refusing.add("CreatePolicy")
+    request = world.approved()
+    assert world.apply(request) == "blocked"
+    assert NAME in live(world).inline
+    assert POLICY not in live(world).attached
+    refusing.clear()
+    return request
+
+
 def _changed_at(request: Request) -> datetime:
     return datetime.fromisoformat(Run.objects.filter(request=request).order_by("number")[0].detail["trust_changed_at"])
 
@@ -188,6 +219,46 @@ class TestFollowUp:
         assert self.due(world) == ()
         assert follow_up.follow_up(run_id=run_id, tools=world.tools()) == "not_due"
         assert AuditEvent.objects.filter(action="run.verified", request=request.reference).count() == 2
+
+    def test_an_abandoned_run_leaves_no_deny_behind(self, world: World, wrong: RoleState, refusing: set[str]) -> None:
+        request = blocked_midway(world, refusing)
+        world.clock.pass_by(12 * 3600 + 75)
+        assert self.due(world) == ()  # while the request is open its own runs see to the deny
+        act(repair.abandon, world, request, person(world, "oskar"))
+        self._when_due(world, "followed_up", wait=0)
+        assert NAME not in live(world).inline
+        request.refresh_from_db()
+        assert (request.state, request.outcome) == ("closed", "abandoned")
+        assert self.due(world) == ()
+        assert not ManagedRole.objects.exists()
+        assert list(wrong_states(using="default")) == []
+
+    def test_nor_does_one_that_was_marked_resolved(
+        self, world: World, wrong: RoleState, refusing: set[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        request = blocked_midway(world, refusing)
+        equal = type("Look", (), {"result": {"live_digest": "0" * 64}})()
+        monkeypatch.setattr(resolve, "_equal_look", lambda *_: equal)
+        verbs: tuple[tuple[Verb, str], ...] = (
+            (resolve.propose_resolution, "oskar"),
+            (resolve.confirm_resolution, "ines"),
+        )
+        for each, login in verbs:
+            act(each, world, request, person(world, login))
+            request.refresh_from_db()
+        assert request.outcome == "resolved"
+        self._when_due(world, "followed_up")
+        assert NAME not in live(world).inline
+
+    def test_a_retried_run_hands_the_follow_up_on(self, world: World, wrong: RoleState, refusing: set[str]) -> None:
+        request = blocked_midway(world, refusing)
+        act(repair.retry, world, request, person(world, "oskar"))
+        assert world.apply(request) == "applied"
+        due = Run.objects.filter(request=request).exclude(follow_up_at=None)
+        assert [run.number for run in due] == [2]
+        self._when_due(world, "followed_up")
+        assert NAME not in live(world).inline
+        assert self.due(world) == ()
 
     def test_leaves_the_deny_of_a_later_change_alone(self, world: World, wrong: RoleState) -> None:
         applied(world)
