@@ -16,6 +16,7 @@ from iamroles.audit.find import (
     places_of,
     seq_of,
     status,
+    was_answered,
 )
 from iamroles.audit.lag import is_halted, lateness
 from iamroles.audit.prove import NotSealed, prove
@@ -47,4 +48,5 @@ __all__ = [
     "record",
     "seq_of",
     "status",
+    "was_answered",
 ]

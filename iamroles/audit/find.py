@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
@@ -112,6 +112,12 @@ def auto_approved(request: str, revision: int, *, ever: bool = False) -> str | N
     if last is None or last["action"] != "request.auto_approved" or last["revision"] != revision:
         return None
     return str(last["data"]["proposal_digest"])
+
+
+def was_answered(account: str, codes: Iterable[str], *, since: datetime) -> bool:
+    """Returns True if AWS refused a call in this AWS account with one of the codes since then."""
+    rows = AuditEvent.objects.filter(aws_account=account, action="step.failed", code__in=tuple(codes), at__gt=since)
+    return rows.exists()
 
 
 def _known_action(text: str) -> bool:

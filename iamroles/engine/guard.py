@@ -1,11 +1,14 @@
 """The last check before each write, in the transaction that journals its intent: if it fails, no call is made.
 
-The write budget is read from the journal itself, so that all workers share it and nothing has to be kept beside it.
+The write budget is read from the journal itself, under the AWS account's lock: all workers share it, and nothing has to
+be kept beside it.
 """
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+
+from django.db.models import Max
 
 from iamroles import audit
 from iamroles.aws.gateway import THROTTLES
@@ -39,13 +42,14 @@ class Paused(Exception):
         super().__init__(code)
 
 
-def check(journal: Journal, aws_now: datetime, now: datetime, limits: Limits, *, removes_only: bool = False) -> None:
-    """Raises FencedOut, Paused, TooLate or Later; returns when exactly this call may be made now.
+def check(journal: Journal, aws_now: datetime, limits: Limits, *, removes_only: bool = False) -> datetime:
+    """Raises FencedOut, Paused, TooLate or Later; returns the database's time at which exactly this call may be made.
 
     `removes_only` is for plans that are proved to add nothing: a paused AWS account and a late audit trail hold up
     additions alone (invariant 9). The kill switch holds up everything.
     """
     account = AwsAccount.objects.select_for_update().get(pk=journal.held.account.pk)
+    now = journal.tools.now()  # not before: whoever waited for the lock would write as of a time long gone
     lease.require_ours(journal.held)
     run = Run.objects.filter(pk=journal.run.pk, state=states.GOING, version=journal.run.version)
     # Locked until the intent is committed: a withdrawal either comes first, or finds the request begun.
@@ -61,6 +65,7 @@ def check(journal: Journal, aws_now: datetime, now: datetime, limits: Limits, *,
     if (journal.held.hard_until - aws_now).total_seconds() < limits.send_over:
         raise TooLate
     _check_budget(account, now, limits.writes_per_second)
+    return now
 
 
 def _require_not_paused(account: AwsAccount, now: datetime, limits: Limits) -> None:
@@ -73,11 +78,9 @@ def _require_not_paused(account: AwsAccount, now: datetime, limits: Limits) -> N
 
 
 def _check_budget(account: AwsAccount, now: datetime, rate: float) -> None:
-    """A throttling answer of the last minute halves the rate (APPLY.md part 4)."""
-    steps = Step.objects.filter(run__request__account=account)
-    if steps.filter(code__in=THROTTLES, ended_at__gt=now - _THROTTLED_FOR).exists():
+    """One write in each 1/rate seconds; a throttling answer of the last minute halves the rate (APPLY.md part 4)."""
+    if audit.was_answered(account.number, THROTTLES, since=now - _THROTTLED_FOR):
         rate /= 2
-    window = timedelta(seconds=max(1.0, 1 / rate))
-    most = max(1, int(rate))
-    if steps.filter(started_at__gt=now - window).count() >= most:
-        raise Later(min(0.25, window.total_seconds() / 4))
+    last = Step.objects.filter(run__request__account=account).aggregate(at=Max("started_at"))["at"]
+    if last is not None and now < last + timedelta(seconds=1 / rate):
+        raise Later((last + timedelta(seconds=1 / rate) - now).total_seconds())

@@ -100,9 +100,8 @@ class Writing:
         while True:
             try:
                 with transaction.atomic():
-                    now = tools.now()
                     removes_only = bool(self.proved.stored.body.get("removes_only"))
-                    guard.check(self.journal, self.reading.aws_now(), now, tools.limits, removes_only=removes_only)
+                    now = guard.check(self.journal, self.reading.aws_now(), tools.limits, removes_only=removes_only)
                     journal.intend(self.journal, step, dict(sent.arguments), now)
             except guard.Later as later:
                 tools.pause(later.seconds)

@@ -52,8 +52,8 @@ MUTANTS = [
     Mutant(
         "no guard",
         "iamroles/engine/writing.py",
-        "guard.check(self.journal, self.reading.aws_now(), now, tools.limits, removes_only=removes_only)",
-        "pass",
+        "guard.check(self.journal, self.reading.aws_now(), tools.limits, removes_only=removes_only)",
+        "tools.now()",
         f"{ENGINE}test_apply.py::TestPause::test_a_paused_account_waits",
     ),
     Mutant(

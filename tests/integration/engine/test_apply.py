@@ -371,11 +371,12 @@ def test_a_withdrawal_waits_for_the_guard(world: World, monkeypatch: pytest.Monk
 
     racer = threading.Thread(target=withdraw_meanwhile)
 
-    def checked_then_raced(*arguments: Any, **named: Any) -> None:
-        real(*arguments, **named)
+    def checked_then_raced(*arguments: Any, **named: Any) -> Any:
+        at = real(*arguments, **named)
         if not racer.ident:
             racer.start()
             racer.join(1)
+        return at
 
     monkeypatch.setattr(guard, "check", checked_then_raced)
     assert world.apply(request) == "applied"

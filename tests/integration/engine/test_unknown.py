@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from iamroles.aws.fake import FakeGateway
 from iamroles.aws.gateway import Answer, AwsError
-from iamroles.models import AuditEvent, Lease, Run, Step
+from iamroles.engine import guard, journal
+from iamroles.models import AuditEvent, Lease, Request, Run, Step
 from iamroles.proposal.calls import Call
 from tests.integration.engine.world import ROLE, World
 
@@ -296,4 +301,57 @@ class TestBudget:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(FakeGateway, "send", send)
             assert world.apply(request, limits=limits, pause=world.clock.pass_by) == "applied"
-        assert [later - earlier >= 1 for earlier, later in zip(at, at[2:], strict=False)] == [True, True]
+        assert len(at) == 4
+        assert min(later - earlier for earlier, later in pairwise(at)) >= 0.499
+
+    def test_a_throttle_halves_it_for_a_minute_though_the_step_was_made_again(self, world: World, strike: Any) -> None:
+        def throttle(_gateway: FakeGateway, call: Call) -> Answer:
+            raise AwsError("Throttling", api=call.api, http_status=400)
+
+        strike("CreateRole", throttle)
+        request = world.approved()
+        limits = replace(world.tools().limits, writes_per_second=2)
+        at: list[float] = []
+        real = journal.intend
+
+        def intend(going: Any, step: Step, arguments: Any, now: datetime) -> None:
+            at.append(now.timestamp())
+            real(going, step, arguments, now)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(journal, "intend", intend)
+            while world.apply(request, limits=limits, pause=world.clock.pass_by) == "waiting":
+                world.clock.pass_by(0.1)
+        assert request.outcome == "applied"
+        assert len(at) == 5
+        assert min(later - earlier for earlier, later in pairwise(at)) >= 0.999
+        last = Step.objects.latest("started_at").started_at
+        assert last is not None
+        guard._check_budget(world.account, last + timedelta(minutes=1), 2)
+        with pytest.raises(guard.Later):
+            guard._check_budget(world.account, last + timedelta(seconds=0.6), 2)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_four_workers_on_one_account_never_exceed_its_rate(world: World) -> None:
+    """Each has a request of its own; only AWS account and journal are common to them."""
+    rate = 10
+    requests = [world.approved(role_name=f"codedeploy-{number}", policy_name=f"pass-{number}") for number in range(4)]
+    limits = replace(world.tools().limits, writes_per_second=rate)
+    words: list[str] = []
+
+    def work(request: Request) -> None:
+        try:
+            words.append(world.apply(request, limits=limits, pause=time.sleep, worker=f"worker-{request.pk}"))
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=work, args=(request,)) for request in requests]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert words == ["applied"] * 4
+    at = sorted(row.timestamp() for row in Step.objects.values_list("started_at", flat=True) if row)
+    assert len(at) == 16
+    assert min(later - earlier for earlier, later in pairwise(at)) >= 1 / rate - 0.002
