@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from celery import current_app
 from django.conf import settings as django_settings
 from django.core.management import CommandError, call_command
+from kombu.exceptions import OperationalError
 
 from iamroles import doorbell
 from iamroles.blueprints.state import RoleState
@@ -124,6 +126,39 @@ class TestSweep:
         out = StringIO()
         call_command("sweep", stdout=out)
         assert (out.getvalue(), rung) == ("1 due.\n", [{"request_id": request.pk}])
+
+
+class TestDoorbell:
+    @pytest.fixture
+    def rung(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        """Every task that was sent to a broker that is not there."""
+        sent: list[str] = []
+
+        def refuse(task: str, **_: Any) -> None:
+            sent.append(task)
+            raise OperationalError("no broker")
+
+        monkeypatch.setattr(doorbell, "_silent_until", 0.0)
+        monkeypatch.setattr(current_app, "send_task", refuse)
+        return sent
+
+    def test_a_failing_broker_is_not_asked_again_before_the_next_sweep(
+        self, rung: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        now = [100.0]
+        monkeypatch.setattr(doorbell.time, "monotonic", lambda: now[0])
+        doorbell._send(doorbell.APPLY, {"request_id": 1})
+        doorbell._send(doorbell.APPLY, {"request_id": 2})
+        assert rung == [doorbell.APPLY]
+        now[0] += django_settings.ROLEDESK_SWEEP_SECONDS
+        doorbell._send(doorbell.OBSERVE, {"request_id": 3})
+        assert rung == [doorbell.APPLY, doorbell.OBSERVE]
+
+    def test_nobody_queues_up_behind_a_ring_that_waits(self, rung: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(doorbell, "_PATIENCE", 0.01)
+        with doorbell._one_at_a_time:
+            doorbell._send(doorbell.APPLY, {"request_id": 1})
+        assert rung == []
 
 
 class TestExpire:
