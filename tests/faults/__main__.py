@@ -62,6 +62,7 @@ def main() -> int:
     parser.add_argument("--schedules", type=int, default=0, help="instead: so many cells of two to five passing faults")
     parser.add_argument("--seed", type=int, default=1, help="the first schedule's seed; the others count up from it")
     parser.add_argument("--benign", type=int, default=0, help="instead: so many cells with a change that stops nothing")
+    parser.add_argument("--scenario", default="", help="only scenarios whose name holds this text")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="roledesk-faults-") as name:
         return run(Path(name), given)
@@ -87,7 +88,7 @@ def run(folder: Path, given: argparse.Namespace) -> int:
         matrix = Matrix(aws, nursery)
         if given.races:
             return races(matrix, given.races)
-        healthy = {scenario.name: matrix.healthy(scenario) for scenario in SCENARIOS}
+        healthy = {each.name: matrix.healthy(each) for each in SCENARIOS if given.scenario in each.name}
         for scenario, frame in healthy.items():
             print(f"{scenario}: {len(frame.writes)} writes, {frame.counts}", flush=True)
         plans = _plans(healthy, given)

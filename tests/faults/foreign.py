@@ -10,7 +10,7 @@ from iamroles.blueprints.state import RoleState
 from iamroles.iam import documents, trust
 from tests.faults.aws import AwsCall, Cell, Reply
 from tests.faults.kinds import Strike
-from tests.faults.scenarios import POLICY, ROLE, SCENARIOS, TASK, Place
+from tests.faults.scenarios import DEPLOYER, POLICY, ROLE, SCENARIOS, TASK, Place
 
 ATTACHED = "arn:aws:iam::aws:policy/AWSCodeDeployRoleForECS"
 _ELSEWHERE = trust.codedeploy_trust("999999999999")
@@ -47,7 +47,7 @@ class Foreign:
         if self.scenarios and scenario not in self.scenarios:
             return ""
         before = writes[: k - 1]
-        absent = "DeleteRole" in before or (scenario == "create" and "CreateRole" not in before)
+        absent = "DeleteRole" in before or (scenario in ("create", "deployer") and not before)
         if absent != self.name.startswith("takes"):
             return ""
         return "applied" if scenario in self.harmless or writes[k - 1] in self.overwrites else "conflict"
@@ -115,6 +115,18 @@ def _reads_theirs(place: Place) -> bool:
     return policy is not None and documents.equal(policy.document, _theirs(place))
 
 
+def _take_policy(place: Place) -> None:
+    text = documents.minified(_theirs(place))
+    path = f"/{_DEPLOYER.rsplit('/', 1)[0]}/"
+    place.send("CreatePolicy", "policy", _DEPLOYER, PolicyName=DEPLOYER, Path=path, PolicyDocument=text)
+
+
+def _policy_is_theirs(place: Place) -> bool:
+    policy = place.gateway.policy(place.arn("policy", _DEPLOYER))
+    return policy is not None and documents.equal(policy.document, _theirs(place))
+
+
+_DEPLOYER = f"deployer/{DEPLOYER}"
 _WITH_POLICY = ("one version", "two versions", "five versions", "removal of a role", "removal of a grant")
 _WITH_ROOM = tuple(name for name in _WITH_POLICY if name != "five versions")
 
@@ -158,6 +170,7 @@ FOREIGN = [
         lambda place: getattr(_role(place), "attached", None) == frozenset(),
         scenarios=("create", "removal of a role"),
     ),
+    Foreign("takes the policy's name first", _take_policy, _policy_is_theirs, scenarios=("deployer",)),
     Foreign(
         "uses our policy elsewhere", _use_elsewhere, _used_elsewhere, ("CreatePolicyVersion",), scenarios=_WITH_POLICY
     ),

@@ -13,7 +13,7 @@ from iamroles import canonical
 from iamroles.audit import Actor
 from iamroles.aws.gateway import Gateway
 from iamroles.aws.sessions import AwsSessions, Portal
-from iamroles.blueprints import GrantFacts, RemovalFacts, RoleFacts
+from iamroles.blueprints import DeployerFacts, GrantFacts, RemovalFacts, RoleFacts
 from iamroles.blueprints.facts import Facts
 from iamroles.blueprints.grants import grant_document
 from iamroles.engine.look import look_at
@@ -25,6 +25,7 @@ from tests.faults.aws import FaultyAws
 
 LIMITED = "arn:aws:iam::aws:policy/AWSCodeDeployRoleForECSLimited"
 ROLE, POLICY, TASK = "ecsCodeDeployRole", "ecsCodeDeployRole-PassRole", "orders-api-task"
+DEPLOYER, HOLDER = "orders-Deployer", "pipeline"
 SYSTEM = Actor(type="system", id="faults", name="Fault matrix", channel="command")
 _setting_up = threading.Lock()
 
@@ -172,6 +173,26 @@ def _grant(place: Place) -> Facts:
     )
 
 
+def _deployed(place: Place) -> None:
+    place.make_role(ROLE, trust.codedeploy_trust(place.account.number))
+    place.make_role(HOLDER, trust.ecs_tasks_trust())
+
+
+def _deployer(place: Place) -> Facts:
+    return DeployerFacts(
+        account=place.account.facts(),
+        team=place.team.slug,
+        holder=place.arn("role", HOLDER),
+        application="orders",
+        cluster="orders",
+        service="orders-api",
+        codedeploy_role=place.arn("role", ROLE),
+        task_roles=(place.arn("role", TASK),),
+        policy_name=DEPLOYER,
+        policy_description="For the pipeline.",
+    )
+
+
 SCENARIOS = [
     Scenario("create", _nothing, _role),
     Scenario("update", _wrong, _role),
@@ -182,6 +203,7 @@ SCENARIOS = [
     Scenario("grant", _managed, _grant),
     Scenario("removal of a role", _versions(1), _removal(whole=True)),
     Scenario("removal of a grant", _versions(1), _removal(whole=False)),
+    Scenario("deployer", _deployed, _deployer),
 ]
 
 
