@@ -2,7 +2,8 @@
 
 A person counts once, for groups that they are in today and were in when a person last sent the request: a worker's or
 an operator's new revision makes nobody eligible. Never count: the requester, whoever wrote a revision of the request,
-and whoever changed the approval rules or the AWS account's record since it was last sent.
+whoever invited one of these or put them into the request's team, and whoever changed the approval rules or the AWS
+account's record since it was last sent.
 """
 
 from __future__ import annotations
@@ -16,7 +17,18 @@ from django.db.models import QuerySet
 
 from iamroles.blueprints import facts as facts_module
 from iamroles.blueprints.facts import Facts
-from iamroles.models import AwsAccount, Decision, Proposal, ProposedChange, Request, Revision, User, current_rules
+from iamroles.models import (
+    AwsAccount,
+    Decision,
+    Membership,
+    Proposal,
+    ProposedChange,
+    Request,
+    Revision,
+    Team,
+    User,
+    current_rules,
+)
 from iamroles.models.changes import CONFIRMED
 from iamroles.permissions import YES, Allowance, group_names
 from iamroles.proposal import estimate
@@ -27,6 +39,9 @@ from iamroles.rules.approval import Approval, Requirement
 
 RULES, ACCOUNT = "approval_rules", "account"  # subjects of changes that keep their authors out
 SENT = "submitted"  # the cause of a revision that a person sent; other revisions are a worker's or an operator's
+
+
+Entries = Mapping[tuple[int, int], Membership]  # by the ids of team and person
 
 
 @dataclass(frozen=True)
@@ -43,17 +58,17 @@ def person_of(user: User) -> str:
 
 
 def bars_for(revisions: Iterable[Revision]) -> dict[int, Bars]:
-    """Returns the bars of these revisions by their id. Three queries, however many there are."""
+    """Returns the bars of these revisions by their id. Four queries, however many there are."""
     wanted = list(revisions)
     rows = Revision.objects.filter(request__in=[revision.request_id for revision in wanted])
     written: dict[int, list[Revision]] = {}
-    for row in rows.select_related("created_by", "request__requester", "request__account").order_by("number"):
+    related = ("created_by__invited_by", "request__requester__invited_by", "request__account")
+    for row in rows.select_related(*related).order_by("number"):
         written.setdefault(row.request_id, []).append(row)
     sent = {revision.pk: _last_sent(written[revision.request_id], revision) for revision in wanted}
     changes = _changes(min(sent.values())) if sent else []
-    return {
-        revision.pk: _bars(revision, written[revision.request_id], sent[revision.pk], changes) for revision in wanted
-    }
+    known = entries(team__in={rows[0].request.team_id for rows in written.values()})
+    return {revision.pk: _bars(written[revision.request_id], sent[revision.pk], changes, known) for revision in wanted}
 
 
 def _last_sent(written: list[Revision], revision: Revision) -> datetime:
@@ -68,7 +83,27 @@ def _changes(since: datetime) -> list[ProposedChange]:
     return list(rows.select_related("proposed_by", "decided_by"))
 
 
-def _bars(revision: Revision, written: list[Revision], sent: datetime, changes: list[ProposedChange]) -> Bars:
+def entries(**only: Any) -> Entries:
+    """Returns the memberships of teams that an operator gave, narrowed by `only`. One query."""
+    rows = Membership.objects.filter(added_by__isnull=False, **only).select_related("user", "team", "added_by")
+    return {(row.team_id, row.user_id): row for row in rows}
+
+
+def let_in(asking: Iterable[User], team_id: int | None, known: Entries) -> dict[str, Allowance]:
+    """Returns who invited these people or put them into the team, by person: the sign-ins may be one person's."""
+    people: dict[str, Allowance] = {}
+    for user in asking:
+        entry = known.get((team_id or 0, user.pk))
+        if entry is not None and entry.added_by is not None:
+            reason = f"You put {user.display_name} into the team {entry.team.name}, so someone else must approve this."
+            people.setdefault(person_of(entry.added_by), Allowance(False, "let_in", reason))
+        if user.invited_by is not None:
+            reason = f"You invited {user.display_name}, so someone else must approve this."
+            people[person_of(user.invited_by)] = Allowance(False, "let_in", reason)
+    return people
+
+
+def _bars(written: list[Revision], sent: datetime, changes: list[ProposedChange], known: Entries) -> Bars:
     request = written[0].request
     number = request.account.number if request.account else ""
     people: dict[str, Allowance] = {}
@@ -80,6 +115,7 @@ def _bars(revision: Revision, written: list[Revision], sent: datetime, changes: 
         for user in (change.proposed_by, change.decided_by):
             if user is not None:
                 people[person_of(user)] = Allowance(False, "changed_rules", reason)
+    people |= let_in([request.requester, *(row.created_by for row in written)], request.team_id, known)
     for row in written:
         reason = "You edited this request, so someone else must approve it."
         people[person_of(row.created_by)] = Allowance(False, "editor", reason)
@@ -179,12 +215,14 @@ def expected(facts: Facts, account: AwsAccount, requester: User) -> tuple[Requir
     return estimate.best_case(facts, envelope).requirements
 
 
-def unstaffed(requirements: Iterable[Requirement], requester: User, at: datetime) -> tuple[str, ...]:
-    """Returns the seats that nobody could fill of a request that this person sends now."""
+def unstaffed(requirements: Iterable[Requirement], requester: User, team: Team | None, at: datetime) -> tuple[str, ...]:
+    """Returns the seats that nobody could fill of a request that this person sends now for the team."""
     wanted = list(requirements)
     if not wanted:
         return ()
-    bars = Bars({person_of(requester): Allowance(False, "self_approval")}, at)
+    known = entries(team=team, user=requester) if team else {}
+    barred = let_in([requester], team.pk if team else None, known)
+    bars = Bars({**barred, person_of(requester): Allowance(False, "self_approval")}, at)
     return unfilled(wanted, people_of(name for needed in wanted for name in needed.groups), bars)
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from django.db.models import F
 
-from iamroles.eligibility import missing_words, person_of
+from iamroles.eligibility import entries, let_in, missing_words, person_of
 from iamroles.models import Proposal, User
 from iamroles.rules import approval, approval_rules, states
 from iamroles.rules.approval import Approval, Requirement
@@ -33,17 +33,20 @@ def stranded(
 ) -> list[Stranded]:
     """Returns the requests in review or approved that lack people under these rules, oldest first.
 
-    `members` gives groups other members, by login; `barred` are persons who may not count. Three queries.
+    `members` gives groups other members, by login; `barred` are persons who may not count. Four queries.
     """
     people = _people(members or {})
     out = frozenset(barred)
     rows = Proposal.objects.filter(
         revision__request__state__in=(states.IN_REVIEW, states.APPROVED),
         revision__number=F("revision__request__revision_number"),
-    ).select_related("revision__request__account__owner", "revision__request__team", "revision__request__requester")
+    ).select_related(
+        "revision__request__account__owner", "revision__request__team", "revision__request__requester__invited_by"
+    )
     if not _by_finding(content):
         rows = rows.defer("canonical", "revision__facts")
-    known: dict[tuple[tuple[Requirement, ...], str], tuple[str, ...]] = {}
+    entered = entries()
+    known: dict[tuple[tuple[Requirement, ...], frozenset[str]], tuple[str, ...]] = {}
     found = []
     for row in rows.order_by("pk").iterator(chunk_size=500):
         request = row.revision.request
@@ -52,9 +55,10 @@ def stranded(
         wanted = approval_rules.requirements_for(
             _subject(row, findings=_by_finding(content)), owner_group=request.account.owner.name, content=content
         )
-        key = (wanted, person_of(request.requester))
+        asking = {person_of(request.requester), *let_in([request.requester], request.team_id, entered)}
+        key = (wanted, frozenset(asking))
         if key not in known:
-            able = [one for one in people if one.person not in out and one.person != key[1]]
+            able = [one for one in people if one.person not in out | key[1]]
             known[key] = approval.quorum(wanted, able).missing if wanted else ()
         if known[key]:
             found.append(Stranded(request.reference, missing_words(known[key])))

@@ -11,11 +11,15 @@ from django.db import models
 
 
 class User(AbstractUser):
-    """A person who signs in. `time_zone` is an IANA name, `mail` whether notices are mailed."""
+    """A person who signs in. `time_zone` is an IANA name, `mail` whether notices are mailed.
+
+    `invited_by` is the operator who made the sign-in; nobody for one that was made by command.
+    """
 
     time_zone = models.CharField(max_length=64, default="UTC")
     single_keys = models.BooleanField(default=True)
     mail = models.BooleanField(default=True)
+    invited_by = models.ForeignKey("self", null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
 
     @property
     def display_name(self) -> str:
@@ -29,7 +33,9 @@ class Team(models.Model):
     name = models.CharField(max_length=100, unique=True)
     slug = models.SlugField(max_length=40, unique=True)
     accounts = models.ManyToManyField("iamroles.AwsAccount", related_name="teams", blank=True)
-    members = models.ManyToManyField(settings.AUTH_USER_MODEL, through="Membership", related_name="teams")
+    members = models.ManyToManyField(
+        settings.AUTH_USER_MODEL, through="Membership", through_fields=("team", "user"), related_name="teams"
+    )
 
     class Meta:
         ordering = ("name",)
@@ -39,11 +45,12 @@ class Team(models.Model):
 
 
 class Membership(models.Model):
-    """One person in one team, since when."""
+    """One person in one team, since when, and the operator who put them there; nobody where it was a command."""
 
     team = models.ForeignKey(Team, on_delete=models.CASCADE)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE)
     since = models.DateTimeField()
+    added_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=("team", "user"), name="one_membership_per_team"),)

@@ -194,8 +194,8 @@ def set_team_members(
 ) -> int:
     """Makes these people, and no others, the team's members. Returns how many changed.
 
-    Members ask for roles; they decide nothing, so one operator is enough. Raises NotAllowed, SignInTooOld, or Invalid
-    for a person who is not active and for no change.
+    Members ask for roles; they decide nothing, so one operator is enough, who then approves none of it. Raises
+    NotAllowed, SignInTooOld, or Invalid for a person who is not active and for no change.
     """
     require_operator(user, signed_in_at, at, "change who is in a team")
     team = Team.objects.select_for_update().filter(slug=slug).first()
@@ -210,15 +210,15 @@ def set_team_members(
     for person in going:
         leave_team(person, team, actor, at)
     for person in coming.values():
-        join_team(person, team, actor, at)
+        join_team(person, team, actor, at, added_by=user)
     if not going and not coming:
         raise Invalid("Nothing would change.", "members", "unchanged")
     return len(going) + len(coming)
 
 
-def join_team(person: User, team: Team, actor: Actor, at: datetime) -> None:
-    """Puts a person into a team, with the event."""
-    Membership.objects.create(team=team, user=person, since=at)
+def join_team(person: User, team: Team, actor: Actor, at: datetime, *, added_by: User | None) -> None:
+    """Puts a person into a team, with the event. Who did it cannot approve what that person asks for there."""
+    Membership.objects.create(team=team, user=person, since=at, added_by=added_by)
     _record_membership("membership.granted", person, f"team:{team.slug}", actor, at)
 
 
@@ -288,9 +288,12 @@ def make_person(
     teams: Iterable[str],
     actor: Actor,
     at: datetime,
+    invited_by: User | None = None,
 ) -> User:
     """Makes a person with groups and teams, with the events. Names are first and last name."""
-    user = User.objects.create_user(login, email=email, password=password, first_name=names[0], last_name=names[1])
+    user = User.objects.create_user(
+        login, email=email, password=password, first_name=names[0], last_name=names[1], invited_by=invited_by
+    )
     subject = Subject("user", str(user.pk), user.display_name)
     audit.record("user.created", actor=actor, subject=subject, at=at, data={"user": login, "changes": ["login"]})
     for name in groups:
@@ -298,5 +301,5 @@ def make_person(
         join(user, group, at)
         _record_membership("membership.granted", user, name, actor, at)
     for slug in teams:
-        join_team(user, Team.objects.get(slug=slug), actor, at)
+        join_team(user, Team.objects.get(slug=slug), actor, at, added_by=invited_by)
     return user

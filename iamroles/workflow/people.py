@@ -71,7 +71,9 @@ def invite(
         if not approval_rules.is_name(name):
             raise Invalid(f"A group's name is one word, not {name!r}.", "groups")
     names = (first_name.strip(), last_name.strip())
-    return organisation.make_person(address, address, names, None, groups=wanted, teams=slugs, actor=actor, at=at)
+    return organisation.make_person(
+        address, address, names, None, groups=wanted, teams=slugs, actor=actor, at=at, invited_by=user
+    )
 
 
 @verb("accept_invitation")

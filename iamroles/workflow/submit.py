@@ -63,9 +63,9 @@ def _require_one_spelling(facts: Facts, account: AwsAccount) -> None:
         raise Invalid(f"{account.name} knows this role as {others[0]}: capitals matter. Enter that name.", "role_name")
 
 
-def _require_staff(facts: Facts, account: AwsAccount, user: User, at: datetime) -> None:
+def _require_staff(facts: Facts, account: AwsAccount, user: User, team: Team | None, at: datetime) -> None:
     """A request that nobody could approve is not sent. Raises Invalid, naming who is missing."""
-    missing = eligibility.unstaffed(eligibility.expected(facts, account, user), user, at)
+    missing = eligibility.unstaffed(eligibility.expected(facts, account, user), user, team, at)
     if missing:
         who = eligibility.missing_words(missing)
         raise Invalid(
@@ -97,7 +97,7 @@ def submit(*, request_id: int, user: User, facts: Facts, reason: str, actor: Act
     problems = (*answers.check(facts), *answers.checked_reason(reason), *role_answers.checked_why_full(facts))
     if problems:
         raise Invalid(problems[0].message, problems[0].field, problems[0].id)
-    _require_staff(facts, account, user, at)
+    _require_staff(facts, account, user, team, at)
     void_decisions(request, cause="edited", actor=actor, at=at)
     text = facts_module.write(facts)
     revision = Revision.objects.create(

@@ -11,12 +11,13 @@ from django.contrib.auth.models import Group
 
 from iamroles.blueprints import RoleFacts
 from iamroles.eligibility import bars_for, could_approve, counting_approvals
-from iamroles.models import AuditEvent, Decision, GroupMembership, Request, Revision, User
+from iamroles.models import AuditEvent, Decision, GroupMembership, Request, Revision, User, current_rules
 from iamroles.pages.frame import waiting_for
 from iamroles.pages.progress import staff_of
-from iamroles.workflow import decide, organisation, submit
+from iamroles.stranded import stranded
+from iamroles.workflow import decide, organisation, people, submit
 from iamroles.workflow.verbs import Invalid, NotAllowed, StaleDigest
-from tests.integration.workflow.conftest import AT, actor, observed, send
+from tests.integration.workflow.conftest import AT, SYSTEM, actor, observed, send
 from tests.integration.workflow.test_decide import give, refusals
 
 pytestmark = pytest.mark.django_db
@@ -81,6 +82,99 @@ class TestSeparation:
                 give(in_review, approver, actor=actor(other))
         assert Decision.objects.count() == 0
         assert {code for _, code in refusals()} == {"acting_for_another"}
+
+
+@pytest.fixture
+def operator(person: Callable[..., User]) -> User:
+    """An operator whom two people once made an approver as well."""
+    return person("olu", "operators", "approvers")
+
+
+def invited(operator: User, teams: tuple[str, ...] = ()) -> User:
+    return people.invite(
+        email="second@example.net",
+        first_name="Rosa",
+        last_name="Lindqvist",
+        user=operator,
+        signed_in_at=AT,
+        actor=actor(operator),
+        at=AT,
+        teams=teams,
+    )
+
+
+def put_into_team(operator: User, *logins: str) -> None:
+    organisation.set_team_members(
+        slug="orders", logins=["rosa", *logins], user=operator, signed_in_at=AT, actor=actor(operator), at=AT
+    )
+
+
+class TestLettingIn:
+    """An operator who is an approver too could make a requester of their own, with a second mailbox."""
+
+    def barred(self, request: Request, user: User, because: str) -> None:
+        proposal = observed(request)
+        assert user not in could_approve(proposal, bars_for([proposal.revision])[proposal.revision_id])
+        with pytest.raises(NotAllowed, match=because):
+            give(request, user)
+        assert refusals()[-1] == (user.first_name, "let_in")
+
+    @pytest.mark.usefixtures("requester")
+    def test_who_invited_the_requester_does_not_count(self, operator: User, facts: RoleFacts) -> None:
+        request = send(invited(operator, ("orders",)), facts)
+        self.barred(request, operator, "^You invited Rosa Lindqvist, so someone else must approve this.$")
+
+    @pytest.mark.usefixtures("requester")
+    def test_not_under_another_sign_in_either(
+        self, operator: User, facts: RoleFacts, person: Callable[..., User]
+    ) -> None:
+        twin = person("olu2", "approvers")
+        User.objects.filter(pk=twin.pk).update(email=operator.email.upper())
+        request = send(invited(operator, ("orders",)), facts)
+        self.barred(request, User.objects.get(pk=twin.pk), "You invited Rosa Lindqvist")
+
+    def test_who_put_the_requester_into_the_team_does_not_count(
+        self, operator: User, outsider: User, facts: RoleFacts
+    ) -> None:
+        put_into_team(operator, "eve")
+        self.barred(send(outsider, facts), operator, "^You put Eve into the team Orders, so someone else must approve")
+
+    def test_who_invited_an_author_does_not_count(self, operator: User, in_review: Request) -> None:
+        in_review.revisions.update(created_by=invited(operator))
+        with pytest.raises(NotAllowed, match="You invited Rosa Lindqvist"):
+            give(in_review, operator)
+
+    def test_an_approval_given_before_counts_no_more(self, operator: User, in_review: Request, requester: User) -> None:
+        give(in_review, operator)
+        revision = in_review.revisions.get()
+        assert len(counting_approvals(revision)) == 1
+        User.objects.filter(pk=requester.pk).update(invited_by=operator)
+        assert counting_approvals(revision) == []
+
+    def test_other_teams_and_commands_bar_nobody(self, operator: User, requester: User, facts: RoleFacts) -> None:
+        organisation.add_team(slug="payments", name="Payments", accounts=[], actor=SYSTEM, at=AT)
+        organisation.set_team_members(
+            slug="payments", logins=["rosa"], user=operator, signed_in_at=AT, actor=actor(operator), at=AT
+        )
+        request = send(requester, facts)
+        observed(request)
+        assert give(request, operator).state == "approved"
+
+    @pytest.mark.usefixtures("requester")
+    def test_nobody_sends_what_only_their_inviter_could_approve(self, operator: User, facts: RoleFacts) -> None:
+        rosa = invited(operator, ("orders",))
+        User.objects.exclude(pk__in=(operator.pk, rosa.pk)).update(is_active=False)
+        with pytest.raises(Invalid, match="Nobody could approve this"):
+            send(rosa, facts)
+
+    @pytest.mark.usefixtures("requester")
+    def test_a_request_that_only_the_inviter_could_approve_is_stranded(self, operator: User, facts: RoleFacts) -> None:
+        rosa = invited(operator, ("orders",))
+        request = send(rosa, facts)
+        observed(request)
+        assert stranded(current_rules()) == []
+        User.objects.exclude(pk__in=(operator.pk, rosa.pk)).update(is_active=False)
+        assert [one.reference for one in stranded(current_rules())] == [request.reference]
 
 
 class TestDates:
