@@ -55,7 +55,7 @@ def claim(*, request_id: int, tools: Tools) -> tuple[Journal, Proved]:
     if request.account is None:
         raise NothingToDo("no_account")
     try:
-        held = lease.take(request.account, _resources(proposal), f"{tools.worker}:{secrets.token_hex(6)}", tools)
+        held = lease.take(request.account, resources_of(proposal), f"{tools.worker}:{secrets.token_hex(6)}", tools)
     except lease.LeaseBusy as busy:
         raise NothingToDo("busy") from busy
     try:
@@ -65,8 +65,11 @@ def claim(*, request_id: int, tools: Tools) -> tuple[Journal, Proved]:
         raise
 
 
-def _resources(proposal: Proposal) -> tuple[str, ...]:
-    """The first one's fence is the run's. Read without proof, for the lease alone; the proof comes under it."""
+def resources_of(proposal: Proposal) -> tuple[str, ...]:
+    """Returns what a run of the proposal leases; the first one's fence is the run's.
+
+    Read without proof, for the lease alone; the proof comes under it.
+    """
     try:
         stored = read(proposal.canonical)
     except (ValueError, KeyError, TypeError):
@@ -102,11 +105,9 @@ def _under_lease(request_id: int, held: Held, tools: Tools) -> tuple[Journal, Pr
 def _stop_as_invalid(
     request: Request, proposal: Proposal, run: Run | None, held: Held, error: NotWhatWasApproved, tools: Tools
 ) -> None:
-    _log.error("not_what_was_approved", request=request.reference, what=error.what, alarm=True)
-    data: dict[str, object] = {"approved_digest": error.approved, "recomputed_digest": error.recomputed}
-    detail = {"code": f"invalid_{error.what}", "what": error.what, **data}
+    end = ends.not_approved(request.reference, error.what, error.approved, error.recomputed)
     going = journal.begin(request, proposal, (), held, tools) if run is None else journal.resume(run, (), held, tools)
-    journal.stop(going, "invalid", data, detail, hold=False)
+    journal.stop(going, end.reason, end.event, end.detail, hold=False)
 
 
 def _stop_begun(request: Request, run: Run, held: Held, cause: str, tools: Tools) -> None:

@@ -67,6 +67,13 @@ def wrong_account(error: WrongAccount, digest: str) -> Stops:
     return Stops("invalid", digests, detail)
 
 
+def not_approved(request: str, what: str, approved: str, recomputed: str) -> Stops:
+    """Returns the end for a proposal that is not what was approved, or that nobody approved: never applied, alarm."""
+    _log.error("not_what_was_approved", request=request, what=what, alarm=True)
+    digests: dict[str, object] = {"approved_digest": approved, "recomputed_digest": recomputed}
+    return Stops("invalid", digests, {"code": f"invalid_{what}", "what": what, **digests})
+
+
 def quarantined(going: Journal) -> Stops:
     """Returns the end for a run that died or was put off too often."""
     last = max((step.position for step in going.steps if step.attempt), default=0)

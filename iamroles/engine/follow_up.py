@@ -1,11 +1,13 @@
 """The follow-up of a closed change: takes the deny for older sessions away once no older session can live any more.
 
-It is a run of its own on a closed request. Nobody waits for it, so what would stop another run is tried again later.
+It is a run of its own on a closed request. Nobody waits for it, so what would stop another run is tried again later;
+only what is no longer what was approved stops it, once.
 """
 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -14,7 +16,7 @@ from django.db import transaction
 
 from iamroles import canonical
 from iamroles.blueprints.state import RoleState, State
-from iamroles.engine import ends, journal, lease, proof
+from iamroles.engine import claim, ends, journal, lease, proof
 from iamroles.engine.apply import Applying
 from iamroles.engine.ends import Applied, Ending, Stops, Waits
 from iamroles.engine.journal import Journal, number_of
@@ -25,6 +27,7 @@ from iamroles.engine.writing import Writing
 from iamroles.iam import documents
 from iamroles.models import Run
 from iamroles.proposal import older_sessions
+from iamroles.proposal.calls import Call
 from iamroles.rules import states
 from iamroles.transitions import WrongState, move_run
 
@@ -40,23 +43,19 @@ def follow_up(*, run_id: int, tools: Tools) -> str:
     if not rows.update(follow_up_at=now + HELD):
         return "not_due"
     done = Run.objects.select_related("request__account", "proposal__revision").get(pk=run_id)
+    if done.request.account is None:
+        return "not_due"
+    resources = claim.resources_of(done.proposal)
     try:
-        proved = proof.prove(done.request, done.proposal, tools, quorum=False)
-        role = proved.stored.target.role
-        if done.request.account is None or role is None:
-            return "not_due"
-        resources = (role.arn, *sorted(proved.stored.target.policies))
         held = lease.take(done.request.account, resources, f"{tools.worker}:{secrets.token_hex(6)}", tools)
-    except proof.NotWhatWasApproved as error:
-        _log.error("not_what_was_approved", request=done.request.reference, what=error.what, alarm=True)
-        return "invalid"
-    except proof.NotEnough as error:
-        _log.error("nobody_approved", request=done.request.reference, cause=error.cause, alarm=True)
-        return "invalid"
     except lease.LeaseBusy:
         return "busy"
     try:
-        going = _journal(done, proved, held, tools)
+        proved = _proved(done, tools)
+        if isinstance(proved, Stops):
+            return _end(_journal(done, (), held, tools), proved, done)
+        role = proved.stored.target.role
+        going = _journal(done, (older_sessions.removal(role),) if role else (), held, tools)
         reading = Reading(going, done.proposal.digest)
         return _work(
             FollowingUp(going, proved, tools, reading, Writing(going, proved, reading), done=done), done, tools
@@ -66,9 +65,26 @@ def follow_up(*, run_id: int, tools: Tools) -> str:
         return "fenced_out"
 
 
-def _journal(done: Run, proved: proof.Proved, held: lease.Held, tools: Tools) -> Journal:
-    role = proved.stored.target.role
-    plan = (older_sessions.removal(role),) if role else ()
+def _proved(done: Run, tools: Tools) -> proof.Proved | Stops:
+    reference = done.request.reference
+    try:
+        return proof.prove(done.request, done.proposal, tools, quorum=False)
+    except proof.NotWhatWasApproved as error:
+        return ends.not_approved(reference, error.what, error.approved, error.recomputed)
+    except proof.NotEnough as error:
+        return ends.not_approved(reference, error.cause, "", done.proposal.digest)
+
+
+def _end(going: Journal, end: Stops, done: Run) -> str:
+    """Stops for good, once: the follow-up's last run says why, and operators find it under stopped work."""
+    end.detail["follow_up"] = True
+    with transaction.atomic():
+        word = ends.write(going, end)
+        Run.objects.filter(pk=done.pk).update(follow_up_at=None)
+    return word
+
+
+def _journal(done: Run, plan: Sequence[Call], held: lease.Held, tools: Tools) -> Journal:
     later = Run.objects.select_related("request", "proposal").filter(request=done.request, number__gt=done.number)
     begun = later.filter(state__in=(states.GOING, states.WAITING)).order_by("number").first()
     if begun is not None:
@@ -85,6 +101,8 @@ def _work(following: FollowingUp, done: Run, tools: Tools) -> str:
     except Ending as ending:
         if isinstance(ending, Stops) and ending.reason != "invalid":
             ending = Waits(str(ending.event.get("code", ending.reason)), LATER)
+        if isinstance(ending, Stops):
+            return _end(following.journal, ending, done)
         word = ends.write(following.journal, ending)
         if isinstance(ending, Waits):
             Run.objects.filter(pk=done.pk).update(follow_up_at=tools.now() + max(ending.delay, timedelta(seconds=1)))

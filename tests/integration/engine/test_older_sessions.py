@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from iamroles.audit.reading import wrong_states
-from iamroles.aws.gateway import AwsError
+from iamroles.aws.gateway import AwsError, WrongAccount
 from iamroles.blueprints.state import RoleState
 from iamroles.engine import follow_up, sweep
 from iamroles.iam import documents, trust
-from iamroles.models import AuditEvent, ManagedRole, Request, Run
+from iamroles.models import AuditEvent, Decision, ManagedRole, Request, Run
+from iamroles.pages.operations import health
 from iamroles.proposal import older_sessions
 from iamroles.workflow import repair, resolve
 from tests.integration.engine.test_repair import Verb, act, person
@@ -315,6 +316,38 @@ class TestFollowUp:
             cursor.execute("UPDATE iamroles_proposal SET canonical = %s WHERE id = %s", [text, proposal.pk])
         self._when_due(world, "invalid")
         assert NAME in live(world).inline
+        self._stopped_once(world, request)
+
+    def test_what_nobody_approved_is_never_followed(self, world: World, wrong: RoleState) -> None:
+        request = applied(world)
+        Decision.objects.update(ended_by="withdrawn")
+        self._when_due(world, "invalid")
+        assert NAME in live(world).inline
+        self._stopped_once(world, request)
+
+    def test_another_account_than_the_approved_one_stops_it_once(
+        self, world: World, wrong: RoleState, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from iamroles.aws.fake import FakeGateway
+
+        def refuse(*_: Any) -> None:
+            raise WrongAccount("111122223333", "999988887777")
+
+        request = applied(world)
+        monkeypatch.setattr(FakeGateway, "role", refuse)
+        self._when_due(world, "invalid")
+        self._stopped_once(world, request)
+        assert list(wrong_states("default")) == []
+
+    def _stopped_once(self, world: World, request: Request) -> None:
+        """One run says so, operators are told, and no other begins however long it takes."""
+        run = request.runs.order_by("-number")[0]
+        assert (run.number, run.state, run.stop_reason) == (2, "stopped", "invalid")
+        world.clock.pass_by(24 * 3600)
+        assert self.due(world) == ()
+        assert AuditEvent.objects.filter(action="run.stopped", request=request.reference).count() == 1
+        (said,) = [row.sentence for row in health(world.clock()).rows if row.name == "Stopped work"]
+        assert "1 follow-up is not what was approved" in said
 
     def _when_due(self, world: World, word: str, wait: float = 12 * 3600 + 75) -> None:
         world.clock.pass_by(wait)
