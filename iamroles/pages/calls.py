@@ -50,6 +50,7 @@ _WORDS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "PutRolePermissionsBoundary": lambda a: f"Set the permissions boundary of {_role(a)}",
     "UpdateRole": lambda a: f"Set description and longest session of {_role(a)}",
     "TagRole": _tags,
+    "UntagRole": lambda a: f"Remove the tags {', '.join(a.get('TagKeys', ()))} from the role {_role(a)}",
     "CreatePolicy": lambda a: f"Create the policy {_policy(a)}",
     "CreatePolicyVersion": lambda a: f"Give the policy {_policy(a)} a new default version",
     "SetDefaultPolicyVersion": lambda a: f"Make {a.get('VersionId')} the default version of {_policy(a)}",

@@ -129,7 +129,7 @@ POISONED: dict[str, Poison] = {
         says=("Nothing checks for which AWS account the service acts",), facts={"hardened": False}
     ),
     "an edited trust": Poison(
-        says=(f"arn:aws:iam::{OTHER}:role/build", "from using this role", "Sessions that", "began before stay valid"),
+        says=(f"arn:aws:iam::{OTHER}:role/build", "from using this role"),
         role={"trust": stranger(), "attached": frozenset()},
     ),
     "a role in use": Poison(

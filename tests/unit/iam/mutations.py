@@ -50,8 +50,8 @@ def _listed(statement: dict[str, Any], element: str) -> list[str]:
 
 
 def _sibling(rng: random.Random, arn: str) -> str:
-    """Another resource of the same service and kind, which no document names."""
-    head, _, tail = arn.rpartition(":")
+    """Another resource of the same service which no document gives: of the same kind, unless all of that kind are."""
+    head, _, tail = arn.removesuffix(":*").rpartition(":")
     kind = f"{tail.partition('/')[0]}/" if "/" in tail else ""
     return f"{head}:{kind}added{rng.randint(0, 9)}"
 
@@ -62,7 +62,7 @@ def widen_resource(rng: random.Random, statement: dict[str, Any]) -> bool:
     listed = _listed(statement, "Resource")
     index = rng.randrange(len(listed))
     text = listed[index].rstrip("*")
-    listed[index] = text[: rng.randint(text.rindex(":") + 1, len(text) - 1)] + "*"
+    listed[index] = text[: rng.randint(text.rindex(":", 0, len(text) - 1) + 1, len(text) - 1)] + "*"
     return True
 
 

@@ -29,6 +29,7 @@ LIMITED = "arn:aws:iam::aws:policy/AWSCodeDeployRoleForECSLimited"
             "Attach Limited (AWSCodeDeployRoleForECSLimited) to r",
         ),
         ("TagRole", {"RoleName": "r", "Tags": [{"Key": "a", "Value": "b"}]}, "Tag the role r: a = b"),
+        ("UntagRole", {"RoleName": "r", "TagKeys": ["a", "b"]}, "Remove the tags a, b from the role r"),
         (
             "CreatePolicyVersion",
             {"PolicyArn": "arn:aws:iam::111122223333:policy/r-PassRole"},
