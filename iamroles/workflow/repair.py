@@ -201,9 +201,9 @@ def force_lease(
 
     That is 30 s after the lease's deadline, by the database's clock and by AWS's, as a look for the request read it.
     """
+    held = held_leases(Request.objects.get(pk=request_id))  # before the request, as a worker's guard locks them
     request = lock(request_id)
     require(permissions.may_force_lease(user, request))
-    held = held_leases(request)
     if not held:
         raise WrongState(request.reference, "be freed", "not held")
     why = _reason(reason, signed_in_at, at)

@@ -9,6 +9,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from iamroles.audit.reading import wrong_states
 from iamroles.aws.fake import FakeGateway
@@ -323,6 +325,19 @@ class TestForceLease:
         assert world.apply(dead) == "applied"
         assert world.sent().count("CreateRole") == 1
         assert "run.taken_over" in world.events(dead)
+
+    def test_locks_leases_before_the_request_as_the_guard_does(
+        self, world: World, dead: Request, operator: User
+    ) -> None:
+        """The other way round, two transactions could wait for each other for ever on PostgreSQL."""
+        Lease.objects.update(hard_until=world.clock() - timedelta(seconds=31))
+        self.look(world, dead, operator)
+        with CaptureQueriesContext(connection) as seen:
+            act(repair.force_lease, world, dead, operator)
+        asked = [one["sql"] for one in seen]
+        leases = next(i for i, sql in enumerate(asked) if 'FROM "iamroles_lease"' in sql)
+        locked = next(i for i, sql in enumerate(asked) if 'FROM "iamroles_request"' in sql and "iamroles_team" in sql)
+        assert leases < locked
 
     def test_never_by_who_approved(self, world: World, dead: Request, operator: User) -> None:
         world.approver.groups.add(operator.groups.get())
