@@ -13,6 +13,7 @@ from iamroles import permissions
 from iamroles.audit import EventFilter, export
 from iamroles.models import AuditEvent, ExportJob, User, VerificationOrder
 from iamroles.models.exports import EXPIRED, FAILED, READY, WAITING
+from iamroles.permissions import YES, Allowance
 
 FORMAT_WORDS: Final = {"csv": "CSV", "jsonl": "JSON lines", "bundle": "evidence bundle"}
 _FILTER_WORDS: Final = {
@@ -97,6 +98,18 @@ def fits_at_once(wanted: EventFilter, cut: export.Cut, among: QuerySet[AuditEven
 def may_see_export(user: User, job: ExportJob) -> bool:
     """Returns whether the person may read an export: its owner alone, because it holds what the owner may see."""
     return job.ordered_by_id == user.pk
+
+
+def may_download(user: User, job: ExportJob) -> Allowance:
+    """Returns whether its owner may still read as many events as the export was ordered with. Counts at most them."""
+    if permissions.may_read_all_audit(user).allowed:
+        return YES
+    wanted, _ = EventFilter.from_query(job.filter)
+    visible = permissions.visible_events(user)
+    if export.count_rows(wanted, export.cut_at(job.size), among=visible, at_most=job.total) >= job.total:
+        return YES
+    reason = "It holds events that you may no longer read. Order a new export: it holds those that you may."
+    return Allowance(False, "lost_rights", reason)
 
 
 def ready_exports(user: User) -> tuple[ExportJob, ...]:

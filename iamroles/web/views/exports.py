@@ -97,6 +97,9 @@ def export_download(request: HttpRequest, job_id: int) -> HttpResponseBase:
     job = _own(request, job_id)
     if not pages.export_page(job).ready:
         raise Http404
+    allowed = pages.may_download(user_of(request), job)
+    if not allowed.allowed:
+        return refuse_look(request, "download_export", allowed)
     what = request.GET.get("file", "")
     name = f"roledesk-{job.reference}.{ENDINGS[job.spelled]}"
     if not what:

@@ -134,6 +134,35 @@ class TestForm:
         assert signed_in("idris").get(f"/exports/{job.reference}/").status_code == 404
         assert signed_in("idris").get(f"/exports/{job.reference}/download/").status_code == 404
 
+    def test_who_left_the_auditors_downloads_what_was_made_for_one_no_more(
+        self, here: World, row: Request, signed_in: NewClient, seal: Callable[[], object]
+    ) -> None:
+        seal()
+        client = signed_in("idris")
+        client.post("/exports/new/", {"format": "jsonl", "idempotency_key": "7d2c1f0a-93f1-4e6e-8a8a-1c1f8e1b5f11"})
+        job = ExportJob.objects.get()
+        assert export_job.go_on(job_id=job.pk, tools=from_settings()) == "ready"
+        address = f"/exports/{job.reference}/download/"
+        assert client.get(address).status_code == 200
+        here.people["idris"].groups.clear()
+        for file in ("", "?file=checkpoint", "?file=leaves"):
+            answer = client.get(address + file)
+            assert (answer.status_code, "you may no longer read" in text_of(answer)) == (403, True)
+        refused = AuditEvent.objects.filter(action="verb.refused").order_by("pk").last()
+        assert refused is not None
+        assert (refused.code, refused.actor_name) == ("lost_rights", "Idris Haddad")
+
+    def test_who_reads_some_events_downloads_those(
+        self, here: World, row: Request, signed_in: NewClient, seal: Callable[[], object]
+    ) -> None:
+        seal()
+        client = signed_in("rosa")
+        client.post("/exports/new/", {"format": "jsonl", "idempotency_key": "7d2c1f0a-93f1-4e6e-8a8a-1c1f8e1b5f12"})
+        job = ExportJob.objects.get()
+        assert export_job.go_on(job_id=job.pk, tools=from_settings()) == "ready"
+        assert job.total
+        assert client.get(f"/exports/{job.reference}/download/").status_code == 200
+
 
 class TestBundle:
     def test_from_the_page_verifies_without_the_portal(
