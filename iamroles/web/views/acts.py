@@ -20,7 +20,7 @@ from iamroles.transitions import WrongState
 from iamroles.web.caller import actor_of, user_of
 from iamroles.web.once import once
 from iamroles.web.operating import Typed, act_once, typed_on
-from iamroles.web.reading import load_request, refuse_look
+from iamroles.web.reading import load_request, may_look, refuse_look
 from iamroles.workflow import repair, resolve
 from iamroles.workflow.verbs import NotAllowed
 
@@ -51,9 +51,9 @@ def request_act(request: HttpRequest, request_id: int, act: str) -> HttpResponse
     row = load_request(request_id)
     if act not in _VERBS:
         raise Http404(f"There is no act {act!r}.")
-    allowed = permissions.may_operate(user_of(request))
-    if not allowed.allowed:
-        return refuse_look(request, act.replace("-", "_"), allowed, row)
+    for allowed in (may_look(request, row), permissions.may_operate(user_of(request))):
+        if not allowed.allowed:
+            return refuse_look(request, act.replace("-", "_"), allowed, row)
     if request.method != "POST":
         return _confirm(request, row, act, typed_on(request, request.path), [])
     return act_once(
@@ -80,9 +80,9 @@ def request_against_aws(request: HttpRequest, request_id: int) -> HttpResponse:
     """Shows the newest look at AWS for a request and waits for its answer; a POST orders another."""
     row = load_request(request_id)
     user = user_of(request)
-    allowed = permissions.may_check_against_aws(user)
-    if not allowed.allowed:
-        return refuse_look(request, "check_against_aws", allowed, row)
+    for allowed in (may_look(request, row), permissions.may_check_against_aws(user)):
+        if not allowed.allowed:
+            return refuse_look(request, "check_against_aws", allowed, row)
     if request.method != "POST":
         return _against(request, row, typed_on(request, request.path), [])
 
@@ -114,9 +114,9 @@ def _against(request: HttpRequest, row: Request, typed: Typed, problems: list[tu
 def request_resolve(request: HttpRequest, request_id: int) -> HttpResponse:
     """States that a stopped request is settled, or confirms another operator's statement."""
     row = load_request(request_id)
-    allowed = permissions.may_operate(user_of(request))
-    if not allowed.allowed:
-        return refuse_look(request, "mark_resolved", allowed, row)
+    for allowed in (may_look(request, row), permissions.may_operate(user_of(request))):
+        if not allowed.allowed:
+            return refuse_look(request, "mark_resolved", allowed, row)
     page = reverse("request_against_aws", args=[row.pk])
     confirms = request.POST.get("act") == "confirm"
     return act_once(

@@ -121,6 +121,15 @@ class TestPage:
         assert ('data-copy-from="terraform-text"' in page) is (text is not None)
         assert text is None or 'resource "aws_iam_role" "ecsCodeDeployRole" {' in text
 
+    def test_hides_drafts_from_operators_on_every_page_of_theirs(self, here: World, signed_in: NewClient) -> None:
+        draft = in_state(here, "draft")
+        Request.objects.filter(pk=draft.pk).update(title="Nobody's business yet")
+        client = signed_in("oskar")
+        for path in ("operate/retry/", "operate/force-lease/", "against-aws/"):
+            answer = client.get(detail(draft) + path)
+            assert (answer.status_code, "business yet" in answer.content.decode()) == (403, False)
+        assert client.post(detail(draft) + "resolve/").status_code == 403
+
     def test_hides_drafts_and_other_teams_requests(self, here: World, signed_in: NewClient) -> None:
         draft, row = in_state(here, "draft"), in_state(here, "in_review")
         seen = {
