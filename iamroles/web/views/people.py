@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from smtplib import SMTPException
 from typing import Any
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.forms import SetPasswordForm
@@ -86,7 +87,7 @@ def _invite_form(request: HttpRequest, form: InviteForm) -> HttpResponse:
 def _mail(request: HttpRequest, person: User) -> None:
     """Sends the link. A mail that cannot go leaves the person invited, and says what to do."""
     try:
-        invitations.send(person, request.build_absolute_uri("/"))
+        invitations.send(person, settings.BASE_URL)
     except (OSError, SMTPException) as error:
         _log.warning("an invitation was not mailed: %s", type(error).__name__)
         text = f"The mail to {person.email} was not sent. Send it again, or: manage.py people link {person.email}"

@@ -73,6 +73,16 @@ class TestInviting:
         assert b"does not work any more" in Client().get(link).content
         assert Client().login(username="nia@example.org", password="a long enough password")
 
+    def test_the_link_leads_to_the_configured_address_whatever_host_was_asked_for(
+        self, here: World, signed_in: NewClient, settings: Any
+    ) -> None:
+        settings.BASE_URL, settings.ALLOWED_HOSTS = "https://roles.corp.test", ["*"]
+        signed_in("oskar").post("/ops/people/invite/", NEW, headers={"Host": "elsewhere.test"})
+        body = str(mail.outbox[0].body)
+        assert "at https://roles.corp.test." in body
+        assert "\nhttps://roles.corp.test/invited/" in body
+        assert "elsewhere" not in body
+
     def test_a_weak_password_is_refused_in_words(self, here: World, signed_in: NewClient) -> None:
         signed_in("oskar").post("/ops/people/invite/", NEW)
         answer = take_up(link_in(str(mail.outbox[0].body)), "nia")
