@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
 
 _SECRET_WORDS = ("password", "secret", "token", "credential", "authorization", "cookie", "session_key", "external_id")
+_LINK = re.compile(r"(/invited/[^/\s]+/)[^/\s?\"]+")
+
+
+def hide_links(text: str) -> str:
+    """Returns the text without the tokens of invitations: until one is used, its link makes anybody that person."""
+    return _LINK.sub(r"\1[masked]", text)
 
 
 def mask_secrets(_logger: Any, _method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Replaces the value of every key whose name contains a secret's word."""
-    for key in entry:
+    """Replaces the value of every key whose name contains a secret's word, and the token in every link."""
+    for key, value in entry.items():
+        if isinstance(value, str):
+            entry[key] = hide_links(value)
         if any(word in key.lower() for word in _SECRET_WORDS):
             entry[key] = "[masked]"
     return entry
