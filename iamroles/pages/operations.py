@@ -145,12 +145,14 @@ def _waiting(due: Due) -> HealthRow:
 
 
 def _stuck() -> HealthRow:
-    runs = Run.objects.filter(state=states.STOPPED, request__state=states.APPROVED).count()
-    invalid = Run.objects.filter(state=states.STOPPED, detail__follow_up=True).count()
+    stopped = Run.objects.filter(state=states.STOPPED).aggregate(
+        runs=Count("pk", filter=Q(request__state=states.APPROVED)),
+        invalid=Count("pk", filter=Q(detail__follow_up=True)),
+    )
     looks = Request.objects.filter(state=states.SUBMITTED, next_try_at=None).count()
     counted = (
-        (runs, "run has stopped", "runs have stopped"),
-        (invalid, "follow-up is not what was approved", "follow-ups are not what was approved"),
+        (stopped["runs"], "run has stopped", "runs have stopped"),
+        (stopped["invalid"], "follow-up is not what was approved", "follow-ups are not what was approved"),
         (looks, "look at AWS was given up", "looks at AWS were given up"),
     )
     parts = [f"{count} {one if count == 1 else many}" for count, one, many in counted if count]
