@@ -59,12 +59,15 @@ def _person(login: str, *groups: Group) -> User:
 
 @pytest.fixture
 def world(db: None) -> World:
-    groups = {name: Group.objects.get_or_create(name=name)[0] for name in ("approvers", "auditors", "owners")}
+    groups = {
+        name: Group.objects.get_or_create(name=name)[0] for name in ("approvers", "security", "auditors", "owners")
+    }
     people = {
         "requester": _person("requester"),
         "colleague": _person("colleague"),
         "outsider": _person("outsider"),
         "approver": _person("approver", groups["approvers"]),
+        "security": _person("security", groups["security"]),
         "auditor": _person("auditor", groups["auditors"]),
     }
     rows = (
