@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from django.core.cache import cache
 from django.test import Client
 
 from iamroles import audit
@@ -53,7 +52,6 @@ def prove_again(client: Client, user: User) -> None:
 
 def refused(name: str) -> AuditEvent:
     """Signs in wrongly under a name. Returns the event."""
-    cache.clear()
     Client().post("/accounts/login/", {"login": name, "password": "not the password"})
     return AuditEvent.objects.filter(action="session.refused").latest("pk")
 

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from django.apps import apps
 from django.conf import settings as django_settings
-from django.core.cache import cache
 from django.db import connection
 from django.test import Client
 
@@ -48,7 +47,6 @@ def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]
 def act() -> str:
     """Signs in wrongly, with the password in the wrong box, and rightly; reads; signs out. Returns the session key."""
     User.objects.create_user("rosa", password=PASSWORD)
-    cache.clear()
     client = Client()
     for name, password in ((TYPED_AS_NAME, WRONG), ("rosa", WRONG), ("rosa", PASSWORD)):
         client.post("/accounts/login/", {"login": name, "password": password})
@@ -100,7 +98,6 @@ def test_appear_in_no_event_export_table_or_log(
 
 
 def test_two_refusals_of_the_same_name_cannot_be_told_to_be_the_same(planted: dict[str, bytes]) -> None:
-    cache.clear()
     for _ in range(2):
         Client().post("/accounts/login/", {"login": TYPED_AS_NAME, "password": WRONG})
     commits = {canon.partition('"commit":"')[2][:64] for canon in AuditEvent.objects.values_list("canon", flat=True)}
@@ -108,7 +105,6 @@ def test_two_refusals_of_the_same_name_cannot_be_told_to_be_the_same(planted: di
 
 
 def test_too_many_tries_are_told_once(planted: dict[str, bytes]) -> None:
-    cache.clear()
     User.objects.create_user("rosa", password=PASSWORD)
     answers = [Client().post("/accounts/login/", {"login": "rosa", "password": WRONG}) for _ in range(14)]
     assert {answer.status_code for answer in answers} == {200}
