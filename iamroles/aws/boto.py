@@ -150,6 +150,7 @@ class BotoGateway:
         self._writes = _client("iam", partition, endpoint, credentials, correlation, 1)
         self._clock: ServerClock | None = None
         self._arn_of_role: dict[str, str] = {}
+        self._versions: dict[tuple[str, str], Document] = {}
 
     def role(self, arn: str) -> RoleState | None:
         """Returns the role of this name, or None."""
@@ -195,7 +196,7 @@ class BotoGateway:
         default = found["DefaultVersionId"]
         try:
             versions = {
-                version["VersionId"]: self._policy_document(arn, version["VersionId"])
+                version["VersionId"]: self._policy_document(found, version["VersionId"])
                 for version in self._pages("ListPolicyVersions", "Versions", PolicyArn=arn)
             }
             users = frozenset(self._users(arn))
@@ -211,7 +212,7 @@ class BotoGateway:
         if found is None:
             return None
         version = found["DefaultVersionId"]
-        return ManagedPolicyVersion(arn=arn, version=version, document=self._policy_document(arn, version))
+        return ManagedPolicyVersion(arn=arn, version=version, document=self._policy_document(found, version))
 
     def passed_role(self, arn: str) -> PassedRole:
         """Returns the role that is to be passed; a role of the same name on another path is not it."""
@@ -367,9 +368,13 @@ class BotoGateway:
         pages = self._pages("ListAttachedRolePolicies", "AttachedPolicies", RoleName=name)
         return frozenset(policy["PolicyArn"] for policy in pages)
 
-    def _policy_document(self, arn: str, version: str) -> Document:
-        answer = self._read("GetPolicyVersion", PolicyArn=arn, VersionId=version)
-        return self._document(answer["PolicyVersion"]["Document"], "identity")
+    def _policy_document(self, policy: dict[str, Any], version: str) -> Document:
+        """A version never changes and its number is never given again: each is read once a session."""
+        key = policy["PolicyId"], version
+        if key not in self._versions:
+            answer = self._read("GetPolicyVersion", PolicyArn=policy["Arn"], VersionId=version)
+            self._versions[key] = self._document(answer["PolicyVersion"]["Document"], "identity")
+        return self._versions[key]
 
     def _document(self, wire: object, kind: Any) -> Document:
         text = json.dumps(wire) if isinstance(wire, dict) else str(wire)

@@ -266,6 +266,18 @@ class TestSending:
         assert found is not None
         assert (found.default_version, sorted(found.versions)) == ("v6", ["v2", "v3", "v4", "v5", "v6"])
 
+    def test_a_policy_made_anew_shows_its_own_document(self, gateway: Gateway, names: Names) -> None:
+        made = names.create_policy()
+        gateway.send(made)
+        first = gateway.policy(names.policy)
+        gateway.send(names.on_policy("DeletePolicy"))
+        gateway.send(Call("CreatePolicy", names.policy, {**made.arguments, "PolicyDocument": grant(names.role)}))
+        second = gateway.policy(names.policy)
+        assert first is not None
+        assert second is not None
+        assert (first.default_version, second.default_version) == ("v1", "v1")
+        assert second.document == documents.parse(grant(names.role))
+
     def test_sends_nothing_that_the_engine_never_makes(self, gateway: Gateway, names: Names) -> None:
         with pytest.raises(ValueError, match="CreateUser is not among the calls that the engine makes"):
             gateway.send(Call("CreateUser", names.role, {"UserName": "x"}))
