@@ -24,6 +24,7 @@ LIMITS = {
     "renew_under": 2.0,
     "send_over": 1.0,
     "skew": 3.0,
+    "not_shown": 25.0,
     "backoff_from": 0.05,
     "backoff_to": 0.5,
 }
