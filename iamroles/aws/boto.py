@@ -249,8 +249,10 @@ class BotoGateway:
         return role and RoleMaking(role["RoleId"], role["CreateDate"], _tags(role))
 
     def account_summary(self) -> Mapping[str, int]:
-        """Returns GetAccountSummary."""
-        summary: Mapping[str, int] = self._read("GetAccountSummary")["SummaryMap"]
+        """Returns GetAccountSummary. An answer without figures is unreadable, not an account without quotas."""
+        summary: Mapping[str, int] = self._read("GetAccountSummary").get("SummaryMap") or {}
+        if not summary:
+            raise AwsError("UnreadableAnswer", "The summary holds no figures.", api="GetAccountSummary")
         return summary
 
     def holdings(self, wanted: Collection[str]) -> Holdings:

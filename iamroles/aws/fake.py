@@ -22,6 +22,15 @@ from iamroles.proposal.calls import Call
 from iamroles.proposal.context import ManagedPolicyVersion, PassedRole
 
 VERSIONS_AT_MOST = 5
+QUOTAS = {
+    "RolesQuota": 1000,
+    "PoliciesQuota": 1500,
+    "AttachedPoliciesPerRoleQuota": 10,
+    "VersionsPerPolicyQuota": 5,
+    "PolicySizeQuota": 6144,
+    "RolePolicySizeQuota": 10240,
+    "AssumeRolePolicySizeQuota": 2048,
+}
 
 
 @dataclass
@@ -36,8 +45,9 @@ class _Policy:
 class FakeAccount:
     """The account itself; gateways are looks at it. `sent` lists every call that reached it.
 
-    `forbidden` are reading calls that are refused; `open_doors` says what AssumeRole forgets to demand, of "none" (no
-    ExternalId), "wrong" (any ExternalId) and "name" (any session name).
+    `quotas` are AWS's defaults, by the names of GetAccountSummary. `forbidden` are reading calls that are refused;
+    `open_doors` says what AssumeRole forgets to demand, of "none" (no ExternalId), "wrong" (any ExternalId) and "name"
+    (any session name).
     """
 
     number: str = "111122223333"
@@ -50,6 +60,7 @@ class FakeAccount:
     forbidden: set[str] = field(default_factory=set)
     unreadable: set[str] = field(default_factory=set)
     open_doors: set[str] = field(default_factory=set)
+    quotas: dict[str, int] = field(default_factory=lambda: dict(QUOTAS))
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     ids: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
@@ -145,8 +156,11 @@ class FakeGateway:
         return replace(self._account.made[role.arn], tags=dict(role.tags)) if role else None
 
     def account_summary(self) -> Mapping[str, int]:
-        """Returns the two counts that a fake knows."""
-        return {"Roles": len(self._account.roles), "Policies": len(self._account.policies)}
+        """Returns the two counts that a fake knows, and the quotas that it was given."""
+        if "GetAccountSummary" in self._account.forbidden:
+            raise AwsError("AccessDenied", "forbidden", api="GetAccountSummary", http_status=403)
+        counts = {"Roles": len(self._account.roles), "Policies": len(self._account.policies)}
+        return {**counts, **self._account.quotas}
 
     def holdings(self, wanted: Collection[str]) -> Holdings:
         """Returns what the account holds of these."""

@@ -11,11 +11,12 @@ from datetime import date, datetime, timedelta
 
 from iamroles.aws.gateway import AwsError, Gateway
 from iamroles.blueprints.desired import build_desired
-from iamroles.blueprints.facts import Facts, RoleFacts
+from iamroles.blueprints.facts import Facts, RemovalFacts, RoleFacts
 from iamroles.blueprints.state import RoleState, State
 from iamroles.iam import trust
 from iamroles.proposal.context import Context, ManagedPolicyVersion
 from iamroles.proposal.propose import resources
+from iamroles.rules.quotas import Quotas
 
 RECENT = timedelta(days=90)  # a role that was used since is in use (TR09)
 
@@ -69,6 +70,21 @@ def look_for(gateway: Gateway, facts: Facts, at: datetime) -> tuple[State, Conte
     context = look_around(gateway, passed, managed)
     fitting = tuple(_used_by_tasks(gateway)) if isinstance(facts, RoleFacts) else ()
     return base, replace(context, fitting=fitting, last_used=_recently_used(base.role, at))
+
+
+def quotas_for(gateway: Gateway, facts: Facts) -> Quotas:
+    """Returns the quotas of the AWS account, by one call; a removal needs no room and asks for none.
+
+    Quotas that AWS will not show are a finding; what gets better by looking again fails the look as any other.
+    """
+    if isinstance(facts, RemovalFacts):
+        return Quotas()
+    try:
+        return Quotas(gateway.account_summary())
+    except AwsError as error:
+        if error.kind in ("wait", "blocked") or error.code == "UnreadableAnswer":
+            return Quotas(code=error.code)
+        raise
 
 
 def _used_by_tasks(gateway: Gateway) -> Iterator[str]:

@@ -17,7 +17,7 @@ from iamroles.blueprints import facts as facts_module
 from iamroles.blueprints.facts import Facts
 from iamroles.blueprints.state import State
 from iamroles.engine import bound, finish, renew, unattended
-from iamroles.engine.look import look_for
+from iamroles.engine.look import look_for, quotas_for
 from iamroles.engine.tools import Tools
 from iamroles.models import AskedGroup, Proposal, Request, Revision
 from iamroles.proposal import propose
@@ -84,6 +84,7 @@ def see(request: Request, revision: Revision, tools: Tools, *, number: int | Non
     facts = facts_module.read(revision.facts)
     gateway = tools.sessions.reading(tools.portal(account), request.reference)
     base, context = look_for(gateway, facts, tools.now())
+    context = replace(context, quotas=quotas_for(gateway, facts))
     at = tools.now()
     envelope = bound.envelope_of(request, facts, base, context, tools, revision=number or revision.number)
     expires_at = (at + timedelta(days=envelope.rules["life_days"])).replace(microsecond=0)

@@ -13,6 +13,7 @@ from typing import Any
 from iamroles.iam import documents
 from iamroles.iam.documents import Document
 from iamroles.rules.observed import Rights
+from iamroles.rules.quotas import Quotas
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,8 @@ class Context:
 
     `managed`: policies that are, or will be, attached to the role, and its boundary. `policies`: those of the passed
     roles, boundaries too; what AWS did not show is left out. `fitting`: the account's roles that ECS tasks may use.
-    `last_used`: the day on which the role was last used, if that is recent.
+    `last_used`: the day on which the role was last used, if that is recent. `quotas` of the AWS account are no
+    dependency: counts move all the time, and AWS itself refuses what exceeds them.
     """
 
     passed: Mapping[str, PassedRole] = field(default_factory=dict)
@@ -50,6 +52,7 @@ class Context:
     policies: Mapping[str, ManagedPolicyVersion] = field(default_factory=dict)
     fitting: tuple[str, ...] = ()
     last_used: str = ""
+    quotas: Quotas = field(default_factory=Quotas)
 
     def rights_of(self, arn: str) -> Rights:
         """Returns what a passed role may do. Raises KeyError for a role that was not looked at."""

@@ -71,7 +71,7 @@ def propose(*, facts: Facts, base: State, context: Context, envelope: Envelope) 
     leaving = older_sessions.leaving(base.role, target.state.role, envelope.known.left)
     plan, cuts = _plan(base, target, leaving)
     adopts = base.role is not None and not envelope.managed_here and not desired.removal
-    found = weigh.findings(facts, desired, base, target, context, envelope, cuts=cuts)
+    found = weigh.findings(facts, desired, base, target, context, envelope, plan, cuts=cuts)
     rated = risk.risk_of(found, production=facts.account.production)
     only_removes = removal.adds_nothing(plan, base, context)
     owner = owner_of(base.role.tags, envelope.tool_tags) if base.role else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +11,8 @@ from iamroles.blueprints.desired import Desired
 from iamroles.blueprints.facts import DeployerFacts, Facts, PassingFacts, RemovalFacts, passed_roles, passed_services
 from iamroles.blueprints.state import State
 from iamroles.iam.documents import Document
-from iamroles.proposal import older_sessions, removal
+from iamroles.proposal import older_sessions, removal, room
+from iamroles.proposal.calls import Call
 from iamroles.proposal.context import Context
 from iamroles.proposal.envelope import Envelope
 from iamroles.proposal.lay_over import Target
@@ -20,7 +21,15 @@ from iamroles.rules.findings import Finding
 
 
 def findings(
-    facts: Facts, desired: Desired, base: State, target: Target, context: Context, envelope: Envelope, *, cuts: bool
+    facts: Facts,
+    desired: Desired,
+    base: State,
+    target: Target,
+    context: Context,
+    envelope: Envelope,
+    plan: Sequence[Call],
+    *,
+    cuts: bool,
 ) -> tuple[Finding, ...]:
     """Returns the findings, worst first; `cuts`: the plan cuts off older sessions. A removal has its own."""
     attached = _attached(target.state, desired, base, context)
@@ -36,7 +45,9 @@ def findings(
         expected=passed_services(facts) if isinstance(facts, DeployerFacts) else checks.ANY_TO_TASKS,
         clashes=target.clashes,
         replaced=target.replaced,
-        around=replace(_around(facts, desired, base, target.state, context, envelope), cuts=cuts),
+        around=replace(
+            _around(facts, desired, base, target.state, context, envelope), cuts=cuts, room=room.needed(base, plan)
+        ),
     )
 
 
@@ -58,6 +69,7 @@ def _around(
         needs=tuple(dict.fromkeys((*wanted, *known.approved))),
         deployers=known.deployers,
         team=facts.team,
+        quotas=context.quotas,
     )
 
 

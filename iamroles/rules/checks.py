@@ -1,7 +1,7 @@
 """Every finding of a proposal: what each document gives, and what only the portal can know about the live state.
 
 Pure: base, target and context come in as values. `proposal` calls this once; risk and the review page follow from it.
-Which module finds what: `passed`, `guardrail`, `change`, `sharing`; the documents themselves are `iam.lint`'s matter.
+Which module finds what: `passed`, `guardrail`, `change`, `sharing`, `quotas`; the documents are `iam.lint`'s matter.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from iamroles.blueprints import uses
 from iamroles.blueprints.facts import AccountFacts
 from iamroles.blueprints.grants import ECS_TASKS
 from iamroles.blueprints.state import RoleState
-from iamroles.iam import catalogue, limits, lint, trust
+from iamroles.iam import catalogue, lint, trust
 from iamroles.iam.documents import Document
 from iamroles.iam.lint import LintFacts
-from iamroles.rules import change, guardrail, sharing
+from iamroles.rules import change, guardrail, quotas, sharing
 from iamroles.rules import passed as passed_roles
 from iamroles.rules.findings import SEVERITIES, Finding
 from iamroles.rules.observed import Around, Attached, Passed
@@ -52,25 +52,14 @@ def check_proposal(
         if "trust" in replaced and live is not None:
             found += change.check(account, live, target, attached, around)
     found += guardrail.check(account, target, attached, around)
-    found += _counts(live, target)
+    found += quotas.attached(account, live, target, around.room, around.quotas)
+    found += quotas.check(account, around.room, around.quotas)
     found += _documents(attached, passed, account, standard, around, expected)
     found += _scoped_findings(attached)
     found += passed_roles.check(passed, account, around)
     found += passed_roles.unasked(passed, attached, standard, around)
     found += _sharing(target, attached, passed, account, standard, around, frozenset(one.message for one in found))
     return tuple(sorted(set(found), key=lambda f: (SEVERITIES.index(f.severity), f.standard, f.place, f.id, f.message)))
-
-
-def _counts(live: RoleState | None, target: RoleState | None) -> Iterator[Finding]:
-    """VA06: more managed policies than IAM takes, where the role does not show that its quota was raised."""
-    count = len(target.attached) if target else 0
-    before = len(live.attached) if live else 0
-    if count > max(limits.MANAGED_POLICIES_PER_ROLE, before):
-        message = (
-            f"The role would hold {count} managed policies. AWS takes {limits.MANAGED_POLICIES_PER_ROLE} "
-            "unless the quota of the AWS account was raised."
-        )
-        yield Finding("VA06", "medium", message, "Merge policies, or have the quota raised.", "permissions", True)
 
 
 def _documents(
@@ -198,6 +187,8 @@ def _trust_findings(
     document: Document, account: AccountFacts, service: str, standard: tuple[Document, ...], around: Around
 ) -> list[Finding]:
     found = _linted(document, account.number, standard, "trust", needs=around.needs, principals=(service,))
+    if quotas.TRUST in around.quotas.figures:  # then the size is held against the AWS account's own quota
+        found = [finding for finding in found if finding.id != "DU08"]
     if not trust.lets_in(document, service, account.number):
         message = f"{catalogue.service_words(service)} could not use this role: the trust policy does not let it in."
         found.append(Finding("TR10", "high", message, "Use the trust policy that a new role gets.", "trust", True))

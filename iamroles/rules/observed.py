@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from iamroles.iam.documents import Document
 from iamroles.iam.trust import ECS_TASKS
 from iamroles.rules.account_rules import AccountRules
+from iamroles.rules.quotas import Quotas, Room
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Around:
     a day, if recent. `fitting` are roles of the AWS account that ECS tasks may use, asked for or not. `needs` are the
     documents that the blueprint itself wants and those that were approved before. `deployers` maps the ARN of a
     CodeDeploy role to the teams that deploy through it, each with its policies. `team` is who asks. `cuts`: the plan
-    cuts off sessions from before a change of trust.
+    cuts off sessions from before a change of trust. `room` is what the plan needs of the `quotas` of the AWS account.
     """
 
     looked: bool = True
@@ -74,3 +75,5 @@ class Around:
     deployers: Mapping[str, Mapping[str, tuple[Document, ...]]] = field(default_factory=dict)
     team: str = ""
     cuts: bool = False
+    room: Room = field(default_factory=Room)
+    quotas: Quotas = field(default_factory=Quotas)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from iamroles.aws.boto import BotoGateway
+from iamroles.aws.fake import QUOTAS
 from iamroles.aws.gateway import AwsError, Gateway, ListedRole
 from iamroles.aws.sessions import Portal, Sessions
 from iamroles.blueprints.state import PolicyState, RoleState
@@ -182,6 +183,16 @@ class TestReading:
             assert found is not None
             assert (found.entity_id, dict(found.tags)) == (answer.entity_id, tags)
             assert abs(datetime.now(UTC) - found.created_at) < timedelta(seconds=10)
+
+    def test_sums_up_what_there_is_and_what_there_may_be(self, gateway: Gateway, names: Names) -> None:
+        before = gateway.account_summary()
+        gateway.send(names.create_role())
+        gateway.send(names.create_policy())
+        after = gateway.account_summary()
+        for used in ("Roles", "Policies"):
+            assert after[used] == before[used] + 1
+        quotas = {name: after[name] for name in QUOTAS}
+        assert quotas == QUOTAS
 
     def test_knows_the_servers_clock(self, gateway: Gateway, names: Names) -> None:
         assert gateway.clock() is None

@@ -9,14 +9,17 @@ from typing import Any
 import pytest
 
 from iamroles.aws.fake import FakeGateway
+from iamroles.aws.gateway import AwsError
+from iamroles.blueprints import RemovalFacts
 from iamroles.blueprints.state import RoleState
+from iamroles.engine import observe
 from iamroles.engine.look import look_for
 from iamroles.iam import documents, trust
 from iamroles.iam.documents import Document
-from iamroles.models import AuditEvent
+from iamroles.models import AuditEvent, Request
 from iamroles.proposal import ManagedPolicyVersion
 from iamroles.workflow import organisation
-from tests.integration.engine.world import NUMBER, SYSTEM, TASK, World
+from tests.integration.engine.world import NUMBER, POLICY, ROLE, SYSTEM, TASK, World
 
 APP = f"arn:aws:iam::{NUMBER}:policy/orders-app"
 
@@ -144,3 +147,78 @@ def test_a_policy_that_many_roles_hold_is_read_once(world: World, monkeypatch: p
         monkeypatch.setattr(FakeGateway, method, counted)
     look_for(world.aws.gateway(), world.facts(task_roles=(TASK, *others)), world.clock())
     assert sorted(calls) == ["managed_policy"] * 2 + ["passed_role"] * 3 + ["policy", "role", "roles"]
+
+
+class TestQuotas:
+    def found(self, world: World, request: Request) -> list[dict[str, Any]]:
+        proposal = request.current_proposal()
+        assert proposal is not None
+        return [one for one in proposal.findings if one["id"] == "VA06"]
+
+    def asked(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        """The account summaries that are read from now on."""
+        asked: list[str] = []
+        real = FakeGateway.account_summary
+
+        def counted(self: FakeGateway) -> Any:
+            asked.append("GetAccountSummary")
+            return real(self)
+
+        monkeypatch.setattr(FakeGateway, "account_summary", counted)
+        return asked
+
+    def test_an_account_without_room_is_said_before_anybody_approves(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        world.aws.quotas["RolesQuota"] = len(world.aws.roles)
+        asked = self.asked(monkeypatch)
+        (finding,) = self.found(world, world.in_review())
+        assert (finding["severity"], finding["will_not_work"]) == ("medium", True)
+        assert finding["message"] == "orders-staging has 1 of 1 roles: AWS would refuse one more."
+        assert asked == ["GetAccountSummary"]
+
+    def test_what_came_in_since_the_approval_stops_nothing_but_what_aws_refuses(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Counts are no dependency of an approval: the claim does not even ask for them."""
+        request = world.approved()
+        world.aws.quotas["RolesQuota"] = 0
+        asked = self.asked(monkeypatch)
+        assert world.apply(request) == "applied"
+        assert asked == []
+
+    def test_quotas_that_may_not_be_read_are_said_and_nothing_waits_for_them(self, world: World) -> None:
+        world.aws.forbidden.add("GetAccountSummary")
+        request = world.in_review()
+        (finding,) = self.found(world, request)
+        assert (finding["severity"], finding["will_not_work"]) == ("note", False)
+        assert "AWS did not show the quotas of orders-staging (AccessDenied)" in finding["message"]
+        assert world.apply(world.approve(request)) == "applied"
+
+    @pytest.mark.parametrize(("code", "state"), [("Throttling", "submitted"), ("UnreadableAnswer", "in_review")])
+    def test_what_gets_better_by_looking_again_is_looked_at_again(
+        self, world: World, monkeypatch: pytest.MonkeyPatch, code: str, state: str
+    ) -> None:
+        def fail(_: FakeGateway) -> None:
+            raise AwsError(code, api="GetAccountSummary")
+
+        monkeypatch.setattr(FakeGateway, "account_summary", fail)
+        request = world.submitted()
+        assert observe.observe(request_id=request.pk, tools=world.tools()) == state
+        request.refresh_from_db()
+        assert request.last_code == (code if state == "submitted" else "")
+
+    def test_a_removal_needs_no_room_and_asks_for_none(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert world.apply(world.approved()) == "applied"
+        asked = self.asked(monkeypatch)
+        facts = world.facts()
+        removal = RemovalFacts(
+            account=facts.account,
+            team=facts.team,
+            role_name=facts.role_name,
+            role_arn=ROLE,
+            policies=(POLICY,),
+            whole=True,
+        )
+        assert self.found(world, world.in_review(removal)) == []
+        assert asked == []

@@ -14,6 +14,7 @@ from django.urls import reverse
 from iamroles.iam import documents, trust
 from iamroles.models import AuditEvent, Decision, Request
 from iamroles.rules.account_rules import AccountRules
+from iamroles.rules.quotas import Quotas
 from iamroles.workflow import decide
 from tests.integration.web_review import world
 from tests.integration.web_review.conftest import NewClient
@@ -102,6 +103,15 @@ class TestShowing:
             assert len(found) == len({(f["id"], f["message"], f["standard"]) for f in proposal.findings}) > 0
             assert set(found) <= set(ids)
             assert len(ids) == len(set(ids))
+
+    def test_says_that_the_aws_account_has_no_room(self, here: World, signed_in: NewClient) -> None:
+        facts = world.facts_for(here.staging)
+        full = replace(world.context_for(facts), quotas=Quotas({"Roles": 1000, "RolesQuota": 1000}))
+        row = world.sent(here.people["rosa"], facts)
+        world.proposed(row, context=full)
+        page = text_of(signed_in("amara").get(review_address(row)))
+        said = "orders-staging has 1,000 of 1,000 roles: AWS would refuse one more."
+        assert f"<strong>Will not work.</strong> {said}" in page
 
     def test_says_what_whoever_can_deploy_may_do_through_a_role(self, here: World, signed_in: NewClient) -> None:
         facts = world.facts_for(here.staging)
