@@ -11,7 +11,8 @@ class IamRolesConfig(AppConfig):
     verbose_name = "Roledesk"
 
     def ready(self) -> None:
-        """Connects the receivers for signing in and out."""
-        from iamroles.web import sessions  # noqa: PLC0415  (models must be loaded first)
+        """Connects the receivers for signing in and out, and registers the checks of the database."""
+        from iamroles.management import database_checks  # noqa: F401, PLC0415  (models must be loaded first)
+        from iamroles.web import sessions  # noqa: PLC0415
 
         sessions.connect()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from iamroles.audit import keys
+from iamroles.audit import grants, keys
 from iamroles.audit.checkpoint import BadKey, SigningKey, VerifierKey
 from iamroles.audit.publish import FilePublisher, Publisher, StdoutPublisher
 from iamroles.audit.seal import Sealer
@@ -60,6 +60,22 @@ def file_publisher() -> FilePublisher | None:
     """Returns the publisher of the checkpoint directory, or None when none is set."""
     path = settings.ROLEDESK_CHECKPOINT_DIR
     return FilePublisher(Path(path)) if path else None
+
+
+def database_roles() -> tuple[str, str]:
+    """Returns the names of the app's and the sealer's database role: those of the addresses, where they are given."""
+    if settings.ROLEDESK_DATABASE_ROLES != "apart":
+        return grants.APP, grants.SEALER
+    known = settings.DATABASES
+    app = known["app" if "app" in known else "default"]
+    return str(app["USER"]), str(known["sealer"]["USER"]) if "sealer" in known else grants.SEALER
+
+
+def database_passwords() -> dict[str, str]:
+    """Returns the passwords of these roles, for the owner, who sets them; empty in every other process."""
+    known = settings.DATABASES
+    both = [known["app"], known["sealer"]] if "app" in known else []
+    return {str(each["USER"]): str(each["PASSWORD"]) for each in both if each["PASSWORD"]}
 
 
 def sealer(*, stdout: bool = False) -> Sealer:

@@ -1,11 +1,12 @@
 """The rights of the database roles on PostgreSQL, as SQL: what the app, and what the sealer may do to each table.
 
-The owner of the tables runs it after migrating; migrations themselves make no roles. Passwords are set elsewhere.
+The owner of the tables runs it after migrating; migrations themselves make no roles. Which roles there are, and their
+passwords, the addresses of the database say (audit.config).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from django.apps import apps
@@ -57,11 +58,34 @@ def statements(app: str = APP, sealer: str = SEALER, *, using: str = "default") 
     return found
 
 
-def run(found: Sequence[str], *, using: str = "default") -> None:
-    """Runs the statements in one transaction. Raises django.db.ProgrammingError without the owner's rights."""
+def run(found: Sequence[str], *, passwords: Mapping[str, str] | None = None, using: str = "default") -> None:
+    """Runs the statements in one transaction, and sets the passwords of roles, which no statement and no server log
+    holds. Raises django.db.ProgrammingError without the owner's rights.
+    """
     with transaction.atomic(using=using), connections[using].cursor() as cursor:
         for statement in found:
             cursor.execute(statement)
+        for role, password in (passwords or {}).items():
+            # Hashed here: the server keeps SCRAM verifiers, and could write the statement into its log.
+            verifier = cursor.connection.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256")
+            text = sql.Literal(verifier.decode()).as_string(None)
+            cursor.execute(_write(f"ALTER ROLE {{}} PASSWORD {text}", role))
+
+
+def may_rewrite(using: str = "default") -> bool:
+    """Returns whether the role of this connection could change events: it owns their table, or may update it.
+
+    On SQLite everybody who can write the file could.
+    """
+    if connections[using].vendor != "postgresql":
+        return True
+    with connections[using].cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_has_role(current_user, relowner, 'USAGE') OR has_table_privilege('audit_event', 'UPDATE')"
+            " FROM pg_class WHERE oid = 'audit_event'::regclass"
+        )
+        row = cursor.fetchone()
+    return row is None or bool(row[0])
 
 
 def excessive(using: str = "default", app: str = APP, sealer: str = SEALER) -> list[str]:

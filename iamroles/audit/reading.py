@@ -12,7 +12,7 @@ from typing import Final
 from django.db import connections, transaction
 from django.db.models import QuerySet
 
-from iamroles.audit import derive, grants, guard, states, states_people, states_rules, states_runs
+from iamroles.audit import config, derive, grants, guard, states, states_people, states_rules, states_runs
 from iamroles.audit.derive import StoredEvent, text_of
 from iamroles.audit.envelope import leaf_hash
 from iamroles.audit.verify import SealedRow, StoredCheckpoint, Trail
@@ -69,7 +69,7 @@ def read_trail(using: str = "default", *, fast: bool = False) -> Trail:
             StoredCheckpoint(row.size, bytes(row.root), bytes(row.frontier), row.note, row.signed_at) for row in stored
         ],
         missing_triggers=guard.missing(connections[using]),
-        wrong_grants=grants.excessive(using),
+        wrong_grants=grants.excessive(using, *config.database_roles()),
         wrong_states=wrong_states(using),
     )
 

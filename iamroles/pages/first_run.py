@@ -10,6 +10,7 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
 from iamroles import audit, eligibility, signing
+from iamroles.audit import grants
 from iamroles.models import AuditEvent, AwsAccount, Team, User, current_rules
 from iamroles.pages import accounts as account_pages
 from iamroles.pages import operations
@@ -59,13 +60,7 @@ def _roles() -> str:
     """Returns "apart" when this process cannot change events, "one" when it could, "none" on SQLite."""
     if connection.vendor != "postgresql":
         return "none"
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_has_role(current_user, relowner, 'USAGE') OR has_table_privilege('audit_event', 'UPDATE')"
-            " FROM pg_class WHERE oid = 'audit_event'::regclass"
-        )
-        row = cursor.fetchone()
-    return "one" if row is None or row[0] else "apart"
+    return "one" if grants.may_rewrite() else "apart"
 
 
 def _clock_off() -> float:

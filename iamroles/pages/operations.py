@@ -16,6 +16,7 @@ from django.db import connection
 from django.db.models import Count, Max, Min, Q
 
 from iamroles import audit
+from iamroles.audit import grants
 from iamroles.models import (
     AccountLook,
     AwsAccount,
@@ -111,7 +112,12 @@ def _database() -> HealthRow:
         cursor.fetchone()
     took = (time.perf_counter() - begun) * 1000
     name = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}.get(connection.vendor, connection.vendor)
-    return HealthRow("Database", f"{name} answers in {took:.1f} ms.", "ok")
+    answers = f"{name} answers in {took:.1f} ms."
+    if settings.ROLEDESK_DATABASE_ROLES == "any" or not grants.may_rewrite():
+        return HealthRow("Database", answers, "ok")
+    text = f"{answers} The portal could change events: it does not run as a role of its own."
+    tone = "warn" if settings.ROLEDESK_DATABASE_ROLES == "one" else "bad"
+    return HealthRow("Database", text, tone, "manage.py audit grants --run")
 
 
 def last_sign() -> datetime | None:

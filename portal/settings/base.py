@@ -11,7 +11,7 @@ from portal.settings import env
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 
-# What this process may hold: "web", "worker", "tend" or "command".
+# What this process may hold: "web", "worker", "tend", "owner" (of the database's tables) or "command".
 ROLEDESK_PROCESS = env.text("ROLEDESK_PROCESS", "command")
 
 INSTALLED_APPS = [
@@ -165,6 +165,8 @@ REDIS_TRANSPORT_OPTIONS = {
     "health_check_interval": 10,
 }
 
+# Whether the database roles must be apart, as production demands: "apart", "one" (allowed there), or "any".
+ROLEDESK_DATABASE_ROLES = "any"
 BASE_URL = env.text("BASE_URL", "http://127.0.0.1:8000")
 DEFAULT_FROM_EMAIL = env.text("EMAIL_FROM", "Roledesk <roledesk@localhost>")
 EMAIL_TIMEOUT = 10  # seconds

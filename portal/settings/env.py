@@ -15,7 +15,7 @@ def text(name: str, default: str | None = None) -> str:
     if value:
         return value
     if default is None:
-        raise ImproperlyConfigured(f"{name} is not set. Set it in the environment; see .env.example.")
+        raise ImproperlyConfigured(f"{name} is not set. Set it in the environment; see docs/configuration.md.")
     return default
 
 
@@ -43,14 +43,27 @@ def number(name: str, default: float) -> float:
 
 
 def secret(name: str, default: str | None = None) -> str:
-    """Returns the variable NAME, or the contents of the file that NAME_FILE names; neither raises without a default."""
+    """Returns the variable NAME, or the contents of the file that NAME_FILE names; neither raises without a default.
+
+    Both at once raise: nobody could tell which of them counts.
+    """
     path = os.environ.get(f"{name}_FILE", "")
-    if path:
-        try:
-            return Path(path).read_text(encoding="utf-8").strip()
-        except OSError as error:
-            raise ImproperlyConfigured(f"{name}_FILE names {path}, which cannot be read: {error.strerror}.") from error
-    return text(name, default)
+    if not path:
+        return text(name, default)
+    if os.environ.get(name):
+        raise ImproperlyConfigured(f"{name} and {name}_FILE are both set. Unset one of them.")
+    try:
+        value = Path(path).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise ImproperlyConfigured(f"{name}_FILE names {path}, which cannot be read: {error.strerror}.") from error
+    if not value and default is None:
+        raise ImproperlyConfigured(f"{name}_FILE names {path}, which is empty.")
+    return value or default or ""
+
+
+def either(name: str) -> tuple[str, str]:
+    """Returns the two variables that may give a secret."""
+    return name, f"{name}_FILE"
 
 
 def database(url: str) -> dict[str, object]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 
 from portal.logs import configure
-from portal.settings import env
+from portal.settings import databases, env
 from portal.settings.base import *
 from portal.settings.base import BASE_DIR, REDIS_TRANSPORT_OPTIONS, ROLEDESK_AWS_ENDPOINT, ROLEDESK_PROCESS
 
@@ -29,9 +30,8 @@ if not BASE_URL.startswith("https://"):
 _host = BASE_URL.removeprefix("https://").split("/")[0]
 ALLOWED_HOSTS = [_host.split(":")[0], *filter(None, env.text("EXTRA_HOSTS", "").split(","))]
 CSRF_TRUSTED_ORIGINS = [f"https://{_host}"]
-DATABASES = {"default": env.database(env.secret("DATABASE_URL"))}
-if DATABASES["default"]["ENGINE"] != "django.db.backends.postgresql":
-    raise ImproperlyConfigured("DATABASE_URL names SQLite. Production needs PostgreSQL: postgresql://…")
+DATABASES = databases.production(ROLEDESK_PROCESS)
+ROLEDESK_DATABASE_ROLES = "one" if env.flag(databases.SINGLE) else "apart"
 CELERY_BROKER_URL = env.secret("REDIS_URL")
 CELERY_BROKER_TRANSPORT_OPTIONS = REDIS_TRANSPORT_OPTIONS
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": CELERY_BROKER_URL}}
@@ -45,20 +45,32 @@ SECURE_HSTS_PRELOAD = True
 SESSION_COOKIE_SECURE = True
 CSRF_COOKIE_SECURE = True
 EMAIL_HOST = env.text("EMAIL_HOST", "localhost")
+EMAIL_PORT = int(env.number("EMAIL_PORT", 25))
+EMAIL_HOST_USER = env.text("EMAIL_HOST_USER", "")
+EMAIL_HOST_PASSWORD = env.secret("EMAIL_HOST_PASSWORD", "")
+EMAIL_USE_TLS = env.flag("EMAIL_USE_TLS", False)
 ROLEDESK_ENVIRONMENT = env.text("ROLEDESK_ENVIRONMENT", "Production")
 
-# Each process gets the keys it needs, and only these.
-_needs = {
-    "web": ("ROLEDESK_SIGNING_KEY_FILE",),
-    "worker": ("ROLEDESK_APPROVAL_PUBLIC_KEYS_FILE",),
-    "tend": ("ROLEDESK_AUDIT_KEY_FILE", "ROLEDESK_CHECKPOINT_DIR"),
-}
-for _name in _needs.get(ROLEDESK_PROCESS, ()):
-    env.text(_name)
+
+def _key(name: str, usual: str) -> str:
+    return env.text(name, "") or str(Path(env.text("ROLEDESK_KEYS_DIR")) / usual)
+
+
+# Each process gets the keys it needs, and only these; they lie in one folder unless a setting names another file.
+if ROLEDESK_PROCESS == "web":
+    ROLEDESK_SIGNING_KEY_FILE = _key("ROLEDESK_SIGNING_KEY_FILE", "approval.key")
+if ROLEDESK_PROCESS == "worker":
+    ROLEDESK_APPROVAL_PUBLIC_KEYS_FILE = _key("ROLEDESK_APPROVAL_PUBLIC_KEYS_FILE", "approval.pub")
+if ROLEDESK_PROCESS == "tend":
+    ROLEDESK_AUDIT_KEY_FILE = _key("ROLEDESK_AUDIT_KEY_FILE", "audit.key")
+    ROLEDESK_CHECKPOINT_DIR = env.text("ROLEDESK_CHECKPOINT_DIR")
+_not_the_trail = (*env.either("DATABASE_OWNER_URL"), *env.either("DATABASE_SEALER_URL"), "ROLEDESK_AUDIT_KEY_FILE")
+_aws = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SHARED_CREDENTIALS_FILE")
 _forbidden = {
-    "web": ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "ROLEDESK_AUDIT_KEY_FILE", "ROLEDESK_WEBHOOK_SECRET"),
-    "worker": ("ROLEDESK_SIGNING_KEY_FILE", "ROLEDESK_AUDIT_KEY_FILE"),
-    "tend": ("ROLEDESK_SIGNING_KEY_FILE",),
+    "web": (*_aws, *_not_the_trail, *env.either("ROLEDESK_WEBHOOK_SECRET")),
+    "worker": ("ROLEDESK_SIGNING_KEY_FILE", *_not_the_trail),
+    "tend": ("ROLEDESK_SIGNING_KEY_FILE", *env.either("DATABASE_OWNER_URL")),
+    "owner": (*_aws, "ROLEDESK_SIGNING_KEY_FILE", "ROLEDESK_AUDIT_KEY_FILE"),
 }
 for _name in _forbidden.get(ROLEDESK_PROCESS, ()):
     if os.environ.get(_name):

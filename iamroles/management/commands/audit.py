@@ -202,12 +202,15 @@ class Command(BaseCommand):
         return 0
 
     def _grants(self, *, run: bool, **_: Any) -> int:
+        if settings.ROLEDESK_DATABASE_ROLES == "one":
+            self.stderr.write("One role has all rights (ALLOW_SINGLE_DB_ROLE): there is nothing to grant.")
+            return 0
         try:
-            statements = grants.statements()
+            statements = grants.statements(*config.database_roles())
         except grants.NoRoles as error:
             raise CommandError(str(error)) from error
         if run:
-            grants.run(statements)
+            grants.run(statements, passwords=config.database_passwords())
             self.stderr.write(f"{len(statements)} statements run.")
         else:
             self.stdout.write("\n".join(f"{statement};" for statement in statements))

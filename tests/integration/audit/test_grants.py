@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import DatabaseError, connection, transaction
@@ -11,7 +12,7 @@ from django.db import DatabaseError, connection, transaction
 from iamroles.audit import grants
 from iamroles.audit.seal import Sealer
 from iamroles.models import AuditEvent, AuditPending
-from iamroles.pages import first_run
+from iamroles.pages import first_run, operations
 
 from .conftest import NOON, record_one
 
@@ -69,6 +70,20 @@ class TestGrants:
         become(APP)
         known = first_run.known(NOON)
         assert (known.roles, known.migrations_due, abs(known.clock_off) < 5) == ("apart", 0, True)
+
+    @pytest.mark.parametrize(
+        ("role", "demanded", "tone"),
+        [("owner", "apart", "bad"), ("owner", "one", "warn"), ("owner", "any", "ok"), (APP, "apart", "ok")],
+    )
+    def test_lets_health_say_who_could_rewrite_the_trail(
+        self, role: str, demanded: str, tone: str, roles: None, settings: Any
+    ) -> None:
+        settings.ROLEDESK_DATABASE_ROLES = demanded
+        if role == APP:
+            become(APP)
+        row = operations.health(NOON).rows[0]
+        assert (row.name, row.tone) == ("Database", tone)
+        assert ("could change events" in row.sentence) == (tone != "ok")
 
     def test_lets_the_app_record_and_the_sealer_seal(self, roles: None, new_sealer: Callable[[], Sealer]) -> None:
         become(APP)

@@ -7,9 +7,11 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
+from iamroles.audit import keys as audit_keys
 from portal import first_env
 from tests.unit.portal.test_production import LOAD, ROOT, start
 
@@ -36,22 +38,28 @@ def test_writes_env_and_keys_and_prints_no_secret(tmp_path: Path) -> None:
     answer = setup(tmp_path)
     assert answer.returncode == 0, answer.stderr
     found = values_in(tmp_path / ".env")
-    for name in ("SECRET_KEY", "POSTGRES_PASSWORD"):
-        assert len(found[name]) >= 48
-        assert found[name] not in answer.stdout + answer.stderr
-    assert found["POSTGRES_PASSWORD"] in found["DATABASE_URL"]
     assert (found["BASE_URL"], found["ROLEDESK_AUDIT_ORIGIN"]) == (URL, "roles.corp.test/audit/1")
-    files = [tmp_path / ".env", *(tmp_path / "keys" / name for name in first_env.KEYS)]
-    assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
-    assert stat.S_IMODE((tmp_path / "keys").stat().st_mode) == 0o700
-    assert "PRIVATE KEY" not in answer.stdout
+    files = sorted(path for path in (tmp_path / "keys").rglob("*") if path.is_file())
+    assert {path.relative_to(tmp_path / "keys").as_posix() for path in files} == set(first_env.keys("x"))
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (*files, tmp_path / ".env")} == {0o600}
+    assert {stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("keys", "keys/audit")} == {0o700}
+    everything = answer.stdout + answer.stderr + (tmp_path / ".env").read_text()
+    assert [path for path in files if path.read_text() and path.read_text() in everything] == []
+    assert "PRIVATE KEY" not in everything
 
 
-def test_what_it_writes_starts_production(tmp_path: Path) -> None:
+def test_the_three_database_roles_have_passwords_of_their_own(tmp_path: Path) -> None:
     first_env.write(tmp_path, URL)
-    found = {name: value for name, value in values_in(tmp_path / ".env").items() if value}
-    answer = start(LOAD, **found)
-    assert (answer.returncode, answer.stdout) == (0, "started\n"), answer.stderr
+    urls = [urlsplit((tmp_path / "keys" / name).read_text()) for name in first_env.ROLES]
+    assert [url.username for url in urls] == ["roledesk_app", "roledesk_sealer", "roledesk_owner"]
+    assert len({url.password for url in urls}) == 3
+    assert (tmp_path / "keys/postgres.password").read_text() == urls[-1].password
+
+
+def test_the_verifier_key_is_the_one_of_the_audit_key(tmp_path: Path) -> None:
+    first_env.write(tmp_path, URL)
+    key = audit_keys.load(tmp_path / "keys/audit/audit.key", "roles.corp.test/audit/1")[0]
+    assert audit_keys.read_vkeys((tmp_path / "keys/audit/audit.vkeys").read_text()) == [key.verifier]
 
 
 def test_every_installation_gets_its_own(tmp_path: Path) -> None:
@@ -59,13 +67,13 @@ def test_every_installation_gets_its_own(tmp_path: Path) -> None:
     for folder in (one, two):
         folder.mkdir()
         first_env.write(folder, URL)
-    assert values_in(one / ".env")["SECRET_KEY"] != values_in(two / ".env")["SECRET_KEY"]
+    assert (one / "keys/django.key").read_bytes() != (two / "keys/django.key").read_bytes()
     assert (one / "keys/approval.key").read_bytes() != (two / "keys/approval.key").read_bytes()
 
 
-@pytest.mark.parametrize("name", [".env", "keys/approval.key", "keys/approval.pub", "keys/audit.key"])
+@pytest.mark.parametrize("name", [".env", "keys/approval.key", "keys/approval.pub", "keys/audit/audit.key"])
 def test_overwrites_nothing(tmp_path: Path, name: str) -> None:
-    (tmp_path / "keys").mkdir()
+    (tmp_path / "keys/audit").mkdir(parents=True)
     (tmp_path / name).write_text("mine")
     answer = setup(tmp_path)
     assert (answer.returncode, f"{name} exists already" in answer.stdout) == (1, True)
@@ -85,17 +93,19 @@ def test_production_demands_at_most_eight_settings() -> None:
     examples = {
         "SECRET_KEY": "k" * 64,
         "BASE_URL": URL,
-        "DATABASE_URL": "postgresql://roledesk:x@127.0.0.1:5432/roledesk",
+        "DATABASE_URL": "postgresql://app:x@127.0.0.1:5432/roledesk",
+        "DATABASE_OWNER_URL": "postgresql://owner:x@127.0.0.1:5432/roledesk",
+        "DATABASE_SEALER_URL": "postgresql://sealer:x@127.0.0.1:5432/roledesk",
         "REDIS_URL": "redis://127.0.0.1:6379/0",
     }
-    for process in ("web", "worker", "tend"):
+    for process in ("web", "worker", "tend", "owner"):
         given: dict[str, str | None] = {name: examples[name] if name in demanded else None for name in examples}
         given["ROLEDESK_PROCESS"] = process
         while (answer := start(LOAD, **given)).returncode:
             asked = re.search(r"ImproperlyConfigured: (\w+) is not set", answer.stderr)
             assert asked, answer.stderr
             demanded.add(asked[1])
-            given[asked[1]] = examples.get(asked[1], "/run/secrets/key")
+            given[asked[1]] = examples.get(asked[1], "/run/secrets")
     assert len(demanded) <= REQUIRED_AT_MOST, sorted(demanded)
 
 

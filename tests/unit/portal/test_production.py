@@ -57,7 +57,12 @@ def test_starts_with_everything_it_needs() -> None:
         ({"REDIS_URL": None}, "REDIS_URL is not set"),
         ({"ROLEDESK_AWS_ENDPOINT": "http://127.0.0.1:5000"}, "points at a simulator"),
         ({"AWS_ENDPOINT_URL_IAM": "http://127.0.0.1:5000"}, "AWS_ENDPOINT_URL_IAM sends AWS calls elsewhere"),
-        ({"ROLEDESK_PROCESS": "web"}, "ROLEDESK_SIGNING_KEY_FILE is not set"),
+        ({"ROLEDESK_PROCESS": "web"}, "ROLEDESK_KEYS_DIR is not set"),
+        ({"ROLEDESK_PROCESS": "tend"}, "DATABASE_SEALER_URL is not set"),
+        (
+            {"ROLEDESK_PROCESS": "web", "ROLEDESK_KEYS_DIR": "/k", "DATABASE_OWNER_URL_FILE": "/k"},
+            "The web process must not hold DATABASE_OWNER_URL_FILE",
+        ),
         (
             {"ROLEDESK_PROCESS": "web", "ROLEDESK_SIGNING_KEY_FILE": "/k", "AWS_SECRET_ACCESS_KEY": "x"},
             "The web process must not hold AWS_SECRET_ACCESS_KEY",
