@@ -12,7 +12,7 @@ import structlog
 
 from iamroles.aws.gateway import REPEATABLE, AwsError, Gateway, WrongAccount
 from iamroles.blueprints.state import State
-from iamroles.engine import ends, explain, finish, handover, journal, lease, ownership
+from iamroles.engine import ends, explain, finish, handover, journal, known, lease, ownership
 from iamroles.engine.claim import NothingToDo, claim, reopen
 from iamroles.engine.ends import Ending, Waits
 from iamroles.engine.explain import Difference
@@ -154,6 +154,7 @@ class Applying:
         remaining = calls_between(observed, target)
         self._settle_unknown(observed, remaining)
         odd = explain.unexplained(observed, stored, self.journal.made, begun=self.journal.begun())
+        odd += self._uncut(observed, remaining)
         if odd:
             self._look_again(odd, observed)
             return
@@ -183,6 +184,13 @@ class Applying:
     def _look(self, gateway: Gateway) -> State:
         stored = self.proved.stored
         return look_at(gateway, stored.base.role_arn, stored.target.policies)
+
+    def _uncut(self, observed: State, remaining: tuple[Call, ...]) -> list[Difference]:
+        """What an earlier request's deny keeps from older sessions is not added once that deny is gone."""
+        stored, account = self.proved.stored, self.journal.held.account
+        if stored.cuts or not older_sessions.adds(stored.base, remaining[:1]):
+            return []
+        return explain.uncut(stored, observed) if known.uncut(account, stored, observed, self.tools.now()) else []
 
     def _look_again(self, odd: list[Difference], observed: State) -> None:
         self.odd_looks += 1

@@ -116,6 +116,13 @@ def unexplained(observed: State, stored: Stored, made: Mapping[str, str], *, beg
     return found
 
 
+def uncut(stored: Stored, observed: State) -> list[Difference]:
+    """Returns the deny for older sessions as what differs: else neither its presence nor its absence does."""
+    before, now = (state.role and state.role.inline.get(older_sessions.NAME) for state in (stored.base, observed))
+    base, live = (documents.canonical(given).decode() if given else None for given in (before, now))
+    return [Difference(f"inline {older_sessions.NAME}", base, base, live)]
+
+
 def _taken_away_meanwhile(stored: Stored) -> set[str]:
     """The parts that the plan itself takes away before it puts them back changed."""
     named = {"DetachRolePolicy": ("attached", "PolicyArn"), "DeleteRolePolicy": ("inline", "PolicyName")}

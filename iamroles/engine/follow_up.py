@@ -111,7 +111,9 @@ def _work(following: FollowingUp, done: Run, tools: Tools) -> str:
 
 
 class FollowingUp(Applying):
-    """One claim on a follow-up. The deny of a later change, which carries another time, is not its own."""
+    """One claim on a follow-up. The deny of a later change, which carries another time, is not its own, nor is that of
+    a role which was made anew under the name.
+    """
 
     def __init__(self, *given: object, done: Run) -> None:
         super().__init__(*given)  # type: ignore[arg-type]
@@ -140,8 +142,10 @@ class FollowingUp(Applying):
             self.writing.write(step, ())
 
     def _is_there(self, role: RoleState) -> bool:
-        deny = role.inline.get(older_sessions.NAME)
-        return deny is not None and documents.equal(deny, older_sessions.document(self.journal.cut_until))
+        base, deny = self.proved.stored.base.role, role.inline.get(older_sessions.NAME)
+        if base is None or role.role_id != base.role_id or deny is None:
+            return False
+        return documents.equal(deny, older_sessions.document(self.journal.cut_until))
 
     def _gone(self, role: RoleState | None) -> None:
         (step,) = self.journal.steps

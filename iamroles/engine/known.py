@@ -18,7 +18,7 @@ from iamroles.blueprints.state import RoleState, State
 from iamroles.engine.journal import NONCE
 from iamroles.iam.documents import Document
 from iamroles.models import AwsAccount, ManagedPolicy, ManagedRole, Proposal, Revision, Step, current_rules
-from iamroles.proposal import Known, older_sessions, read
+from iamroles.proposal import Known, Stored, older_sessions, read
 from iamroles.proposal.context import Context
 
 _GRANTS_AT_MOST: Final = 20  # applied requests that are read for each passed role; any one of them is enough
@@ -43,8 +43,22 @@ def known_of(account: AwsAccount, base: State, context: Context, at: datetime) -
     )
 
 
+def uncut(account: AwsAccount, stored: Stored, observed: State, at: datetime) -> tuple[str, ...]:
+    """Returns whose older sessions would get what the plan adds now, because the deny that its base had is gone."""
+    base, live = stored.base.role, observed.role
+    until = older_sessions.denied_until(base) if base else ""
+    if base is None or live is None or not until or older_sessions.denied_until(live) >= until:
+        return ()
+    if at >= datetime.fromisoformat(until) + timedelta(seconds=older_sessions.LASTS):
+        return ()  # no session from before it lives any more: the follow-up may have taken it away
+    return older_sessions.leaving(base, stored.target.role, _left(account, observed, at))
+
+
 def _left(account: AwsAccount, base: State, at: datetime) -> tuple[str, ...]:
-    """Who was taken out of the role's trust by a call of ours, finished or not, and is not cut off by a deny yet."""
+    """Who was taken out of the role's trust by a call of ours, finished or not, and is not cut off by a deny yet.
+
+    A role that was made anew under the name has no older sessions.
+    """
     if base.role is None:
         return ()
     lived = timedelta(seconds=older_sessions.LASTS) + _LATE
@@ -60,6 +74,8 @@ def _left(account: AwsAccount, base: State, at: datetime) -> tuple[str, ...]:
         if step.started_at is None or f"{step.started_at:%Y-%m-%dT%H:%M:%SZ}" < older_sessions.denied_until(base.role):
             continue
         stored = read(step.run.proposal.canonical)
+        if stored.base.role is None or stored.base.role.role_id != base.role.role_id:
+            continue
         found |= set(older_sessions.leaving(stored.base.role, stored.target.role))
     return tuple(sorted(found))
 

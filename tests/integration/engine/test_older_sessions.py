@@ -12,14 +12,14 @@ import pytest
 from iamroles.audit.reading import wrong_states
 from iamroles.aws.gateway import AwsError, WrongAccount
 from iamroles.blueprints.state import RoleState
-from iamroles.engine import follow_up, sweep
+from iamroles.engine import follow_up, observe, sweep
 from iamroles.iam import documents, trust
 from iamroles.models import AuditEvent, Decision, ManagedRole, Request, Run
 from iamroles.pages.operations import health
 from iamroles.proposal import older_sessions
 from iamroles.workflow import repair, resolve
 from tests.integration.engine.test_repair import Verb, act, person
-from tests.integration.engine.world import POLICY, QUICK, ROLE, World
+from tests.integration.engine.world import NUMBER, POLICY, QUICK, ROLE, TASK, World
 
 NAME = older_sessions.NAME
 CUT = [
@@ -153,6 +153,66 @@ class TestCutting:
         assert world.apply(later) == "applied"
         assert world.sent()[-1] == "TagRole"
 
+    def test_nothing_is_added_once_somebody_took_away_the_deny_that_a_later_plan_relies_on(
+        self, world: World, wrong: RoleState
+    ) -> None:
+        """The later plan puts none: at its base the sessions from before the change of trust were cut off already."""
+        applied(world)
+        later = world.approved(managed_policy="full", why_full="Hooks of another name")
+        world.aws.roles["ecscodedeployrole"] = replace(live(world), inline={})
+        sent = world.sent()
+        assert world.apply(later) == "conflict"
+        assert world.sent() == sent
+        (part,) = world.run(later).detail["parts"]
+        assert (part["part"], part["live"]) == (f"inline {NAME}", None)
+        assert world.run(later).detail["differences"] == [
+            f"inline {NAME}: not there, though it was there when this was observed."
+        ]
+        act(repair.renew_plan, world, later, person(world, "oskar"))
+        observe.observe(request_id=later.pk, tools=world.tools())
+        later.refresh_from_db()
+        assert world.apply(world.approve(later)) == "applied"
+        assert world.sent()[len(sent) :] == ["PutRolePolicy", "AttachRolePolicy"]
+
+    def test_nor_while_a_run_is_going(self, world: World, wrong: RoleState, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It is looked at before each write, not at the claim alone."""
+        from iamroles.aws.fake import FakeGateway
+
+        applied(world)
+        other = TASK.replace("orders-api", "orders-worker")
+        world.aws.put_role(RoleState(other, "orders-worker-task", "/", trust.ecs_tasks_trust()))
+        hook = f"arn:aws:lambda:eu-west-1:{NUMBER}:function:orders-hook"
+        later = world.approved(task_roles=(TASK, other), hooks=(hook,), uses_policy_name="orders-Uses")
+        sent = FakeGateway.send
+
+        def send(self: FakeGateway, call: Any) -> Any:
+            answer = sent(self, call)
+            if call.api == "CreatePolicyVersion":
+                world.aws.roles["ecscodedeployrole"] = replace(live(world), inline={})
+            return answer
+
+        monkeypatch.setattr(FakeGateway, "send", send)
+        before = len(world.sent())
+        assert world.apply(later) == "conflict"
+        assert "CreatePolicyVersion" in world.sent()[before:]
+        assert "AttachRolePolicy" not in world.sent()[before:]
+
+    def test_a_deny_that_was_taken_away_in_time_is_not_missed(self, world: World, wrong: RoleState) -> None:
+        applied(world)
+        later = world.approved(managed_policy="full", why_full="Hooks of another name")
+        world.clock.pass_by(12 * 3600 + 75)
+        world.aws.roles["ecscodedeployrole"] = replace(live(world), inline={})
+        assert world.apply(later) == "applied"
+        assert world.sent()[-1] == "AttachRolePolicy"
+
+    def test_a_role_made_anew_has_no_older_sessions(self, world: World, wrong: RoleState) -> None:
+        applied(world)
+        anew = replace(live(world), role_id=None, inline={}, attached=frozenset())
+        world.aws.put_role(anew)
+        proposal = world.in_review().current_proposal()
+        assert proposal is not None
+        assert "cuts_older_sessions" not in json.loads(proposal.canonical)
+
     def test_it_is_no_drift_but_a_stranger_under_its_name_is(self, world: World, wrong: RoleState) -> None:
         from tests.integration.engine.test_drift import DENY, parts, scan
 
@@ -267,6 +327,13 @@ class TestFollowUp:
         world.aws.roles["ecscodedeployrole"] = replace(live(world), inline={NAME: later})
         self._when_due(world, "followed_up")
         assert live(world).inline == {NAME: later}
+
+    def test_leaves_the_same_deny_on_a_role_that_others_made_anew(self, world: World, wrong: RoleState) -> None:
+        applied(world)
+        anew = world.aws.put_role(replace(live(world), role_id=None))
+        sent = world.sent()
+        self._when_due(world, "followed_up")
+        assert (world.sent(), live(world)) == (sent, anew)
 
     def test_a_deny_that_is_gone_needs_no_call(self, world: World, wrong: RoleState) -> None:
         applied(world)
