@@ -151,7 +151,7 @@ class Applying:
         self._require_not_taken_over(seen)
         observed = explain.fit(seen, stored)
         target = self._target(observed)
-        remaining = calls_between(observed, target)
+        remaining = calls_between(observed, target, widens=stored.widens)
         self._settle_unknown(observed, remaining)
         odd = explain.unexplained(observed, stored, self.journal.made, begun=self.journal.begun())
         odd += self._uncut(observed, remaining)

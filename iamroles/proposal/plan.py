@@ -1,13 +1,14 @@
 """The ordered AWS calls that lead from one state to another: one function, for the plan and every look between.
 
-Order (APPLY.md "Order of writes"): remove, then boundary and trust, then cut off older sessions, then add. On every
-prefix a principal that is new in the trust holds nothing that only the base had, and one that leaves it nothing that
-only the target has. A new role gets boundary, trust and tags in the very call that makes it, permissions afterwards.
+Order (APPLY.md "Order of writes"): remove, then trust, then cut off older sessions, then add. On every prefix a
+principal that is new in the trust holds nothing that only the base had, and one that leaves it nothing that only the
+target has. A new role gets boundary, trust and tags in the very call that makes it, permissions afterwards.
+
+A boundary that gives nothing goes first of all. One that `widens` goes between removals and additions; if the trust
+changes too it does so while no permission is in place, since before it or after it somebody would hold too much.
 """
 
 from __future__ import annotations
-
-from typing import Literal
 
 from iamroles.blueprints.state import PolicyState, RoleState, State
 from iamroles.iam import documents
@@ -15,15 +16,16 @@ from iamroles.iam.contain import contains
 from iamroles.iam.documents import Document
 from iamroles.proposal import older_sessions
 from iamroles.proposal.calls import Call
+from iamroles.proposal.change import RoleChange, change_of, put_inline
 
 VERSIONS_AT_MOST = 5  # IAM quota "versions per managed policy", fixed (AWS.md part 3)
-Change = Literal["same", "loses", "gains", "both"]
 
 
-def calls_between(observed: State, target: State) -> tuple[Call, ...]:
+def calls_between(observed: State, target: State, *, widens: bool = False) -> tuple[Call, ...]:
     """Returns the calls that lead from `observed` to `target`; an empty tuple when nothing is left to do.
 
-    Policies without a role in the plan are made or deleted, never given a new version.
+    `widens` is what `boundary.widens` said of the base. Policies without a role in the plan are made or deleted, never
+    given a new version.
     """
     if target.role_arn is None:
         return (*_new_policies(observed, target), *_unmake_policies(observed, target))
@@ -31,46 +33,22 @@ def calls_between(observed: State, target: State) -> tuple[Call, ...]:
         return (*_unmake_role(observed.role), *_unmake_policies(observed, target))
     first, last = _policies(observed, target)
     calls: list[Call] = []
-    attached: frozenset[str] = frozenset()
+    staying: RoleState | None = None
     if observed.role is None:
         calls.append(_create_role(target.role))
     else:
-        detached = _detached(observed, target, observed.role, target.role)
-        attached = observed.role.attached - detached
-        calls += _remove(observed.role, target.role, detached)
+        change = RoleChange(observed, target, observed.role, target.role, widens)
+        staying = change.staying()
+        calls += change.removals(staying)
         calls += first
-        calls += _change(observed.role, target.role)
+        calls += change.changes()
     calls += last
-    calls += _inline(observed.role, target.role)
+    calls += _inline(staying, target.role)
     calls += [
         Call("AttachRolePolicy", target.role.arn, {"RoleName": target.role.name, "PolicyArn": arn})
-        for arn in sorted(target.role.attached - attached)
+        for arn in sorted(target.role.attached - (staying.attached if staying else frozenset()))
     ]
     return (*calls, *_drop_versions(observed, target, calls), *_unmake_policies(observed, target))
-
-
-def change_of(live: Document, wanted: Document) -> Change:
-    """Returns what a document does to the rights of its holder; what is not proved counts as a change."""
-    if documents.equal(live, wanted):
-        return "same"
-    loses = contains(live, wanted).verdict != "proved"
-    gains = contains(wanted, live).verdict != "proved"
-    return "both" if loses and gains else "loses" if loses else "gains"
-
-
-def _goes_first(change: Change, live: RoleState, target: RoleState) -> bool:
-    """What both loses and gains is taken away before the trust changes, and put back after it."""
-    return change == "loses" or (change == "both" and not documents.equal(live.trust, target.trust))
-
-
-def _detached(observed: State, target: State, live: RoleState, wanted: RoleState) -> frozenset[str]:
-    """The attachments that go, for good or until their policy has changed."""
-    for_now = set()
-    for arn in live.attached & wanted.attached:
-        before, after = observed.policies.get(arn), target.policies.get(arn)
-        if before and after and change_of(before.document, after.document) == "both":
-            for_now |= {arn} if _goes_first("both", live, wanted) else set()
-    return live.attached - wanted.attached | for_now
 
 
 def _create_role(role: RoleState) -> Call:
@@ -87,68 +65,6 @@ def _create_role(role: RoleState) -> Call:
     return Call("CreateRole", role.arn, arguments)
 
 
-def _remove(live: RoleState, target: RoleState, detached: frozenset[str]) -> list[Call]:
-    calls = [Call("DetachRolePolicy", live.arn, {"RoleName": live.name, "PolicyArn": arn}) for arn in sorted(detached)]
-    for name, document in sorted(live.inline.items()):
-        if older_sessions.is_ours(name, document):
-            continue
-        change = change_of(document, target.inline[name]) if name in target.inline else "both"
-        if name not in target.inline or (change == "both" and _goes_first(change, live, target)):
-            calls.append(Call("DeleteRolePolicy", live.arn, {"RoleName": live.name, "PolicyName": name}))
-        elif change == "loses":
-            calls.append(_put_inline(target, name))
-    return calls
-
-
-def _put_inline(target: RoleState, name: str) -> Call:
-    document = documents.minified(target.inline[name])
-    return Call("PutRolePolicy", target.arn, {"RoleName": target.name, "PolicyName": name, "PolicyDocument": document})
-
-
-def _change(live: RoleState, target: RoleState) -> list[Call]:
-    calls = []
-    if target.boundary and target.boundary != live.boundary:
-        calls.append(
-            Call(
-                "PutRolePermissionsBoundary",
-                live.arn,
-                {"RoleName": live.name, "PermissionsBoundary": target.boundary},
-            )
-        )
-    if not documents.equal(live.trust, target.trust):
-        calls.append(
-            Call(
-                "UpdateAssumeRolePolicy",
-                live.arn,
-                {"RoleName": live.name, "PolicyDocument": documents.minified(target.trust)},
-            )
-        )
-    cut = target.inline.get(older_sessions.NAME)
-    there = live.inline.get(older_sessions.NAME)
-    if cut is not None and older_sessions.is_ours(older_sessions.NAME, cut):
-        calls += [] if there is not None and documents.equal(there, cut) else [_put_inline(target, older_sessions.NAME)]
-    if (live.description, live.max_session) != (target.description, target.max_session):
-        calls.append(
-            Call(
-                "UpdateRole",
-                live.arn,
-                {
-                    "RoleName": live.name,
-                    "Description": target.description,
-                    "MaxSessionDuration": target.max_session,
-                },
-            )
-        )
-    gone = sorted(live.tags.keys() - target.tags.keys())
-    if gone:
-        calls.append(Call("UntagRole", live.arn, {"RoleName": live.name, "TagKeys": gone}))
-    changed = {key: value for key, value in target.tags.items() if live.tags.get(key) != value}
-    if changed:
-        tags = [{"Key": key, "Value": value} for key, value in sorted(changed.items())]
-        calls.append(Call("TagRole", live.arn, {"RoleName": live.name, "Tags": tags}))
-    return calls
-
-
 def _inline(live: RoleState | None, target: RoleState) -> list[Call]:
     """What is added inline, last: new parts, parts that gain, and those that were deleted to be put anew."""
     present = live.inline if live else {}
@@ -158,7 +74,7 @@ def _inline(live: RoleState | None, target: RoleState) -> list[Call]:
             continue
         change = change_of(present[name], document) if name in present else "gains"
         if change in ("gains", "both"):
-            calls.append(_put_inline(target, name))
+            calls.append(put_inline(target, name))
     return calls
 
 

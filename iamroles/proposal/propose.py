@@ -14,7 +14,7 @@ from iamroles import canonical
 from iamroles.blueprints.desired import Desired, build_desired
 from iamroles.blueprints.facts import DeployerFacts, Facts, RemovalFacts, passed_roles
 from iamroles.blueprints.state import State
-from iamroles.proposal import older_sessions, removal, weigh, wording
+from iamroles.proposal import boundary, older_sessions, removal, weigh, wording
 from iamroles.proposal.calls import Call
 from iamroles.proposal.certainty import certainty
 from iamroles.proposal.context import Context
@@ -28,6 +28,10 @@ from iamroles.rules.tool_tags import owner_of
 
 __all__ = ["Envelope", "Proposal", "Stored", "digest_of", "propose", "read", "resources"]
 SCHEMA = "roledesk-proposal/1"
+_EMPTIED = (
+    "Takes every permission off the role while its boundary and its trust change, and puts them back afterwards. "
+    "Deployments that run meanwhile may fail, and a run that stops there leaves the role without them."
+)
 
 
 @dataclass(frozen=True)
@@ -69,14 +73,15 @@ def propose(*, facts: Facts, base: State, context: Context, envelope: Envelope) 
     if not envelope.managed_here:
         target = replace(target, clashes=_not_ours(facts, base) or target.clashes)
     leaving = older_sessions.leaving(base.role, target.state.role, envelope.known.left)
-    plan, cuts = _plan(base, target, leaving)
+    widens = boundary.widens(base, target.state, {arn: one.document for arn, one in context.managed.items()})
+    plan, cuts = _plan(base, target, leaving, widens=widens)
     adopts = base.role is not None and not envelope.managed_here and not desired.removal
     found = weigh.findings(facts, desired, base, target, context, envelope, plan, cuts=cuts)
     rated = risk.risk_of(found, production=facts.account.production)
     only_removes = removal.adds_nothing(plan, base, context)
     owner = owner_of(base.role.tags, envelope.tool_tags) if base.role else None
     words = (*wording.owner_sentences(owner), *_sentences(facts, base, target))
-    sentences = (*words, *_side_effects(target, leaving if cuts else ()))
+    sentences = (*words, *_emptied(base, plan, widens=widens), *_side_effects(target, leaving if cuts else ()))
     subject = approval_rules.Subject(
         account=facts.account.number,
         environment=envelope.environment,
@@ -99,6 +104,7 @@ def propose(*, facts: Facts, base: State, context: Context, envelope: Envelope) 
         **({"own_standard": True} if envelope.account_rules.standard else {}),
         **({"owned_by": owner.as_mapping()} if owner else {}),
         **({"cuts_older_sessions": True} if cuts else {}),
+        **({"widens_boundary": True} if widens else {}),
         "schema": SCHEMA,
         "request": envelope.request,
         "revision": envelope.revision,
@@ -161,14 +167,22 @@ def _not_ours(facts: Facts, base: State) -> tuple[str, ...]:
     return (removal.not_ours(facts),) if isinstance(facts, RemovalFacts) and there else ()
 
 
-def _plan(base: State, target: Target, leaving: Sequence[str]) -> tuple[tuple[Call, ...], bool]:
+def _plan(base: State, target: Target, leaving: Sequence[str], *, widens: bool) -> tuple[tuple[Call, ...], bool]:
     """Returns the calls, and whether they cut off older sessions of those who leave the trust."""
     if target.clashes:
         return (), False
-    plan = calls_between(base, target.state)
+    plan = calls_between(base, target.state, widens=widens)
     if not leaving or not older_sessions.adds(base, plan):
         return plan, False
-    return calls_between(base, older_sessions.with_cut(target.state, None)), True
+    return calls_between(base, older_sessions.with_cut(target.state, None), widens=widens), True
+
+
+def _emptied(base: State, plan: Sequence[Call], *, widens: bool) -> tuple[str, ...]:
+    """Says so where a role is without any permission for a moment, since its boundary and its trust change."""
+    holds = base.role is not None and (base.role.attached or older_sessions.without(base.role).inline)
+    if not widens or not holds or all(call.api != "UpdateAssumeRolePolicy" for call in plan):
+        return ()
+    return (_EMPTIED,)
 
 
 def _side_effects(target: Target, cut: Sequence[str]) -> tuple[str, ...]:
@@ -203,6 +217,11 @@ class Stored:
         if "documents" not in self.body:
             return None
         return read_context(self.body["dependencies"], self.body["documents"])
+
+    @property
+    def widens(self) -> bool:
+        """True if the boundary is replaced by one that may give the role something: what goes goes before it."""
+        return bool(self.body.get("widens_boundary"))
 
     @property
     def cuts(self) -> bool:

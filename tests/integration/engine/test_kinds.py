@@ -5,12 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from iamroles import canonical
+from iamroles.aws.fake import FakeGateway
+from iamroles.aws.gateway import AwsError
 from iamroles.blueprints import GrantFacts, InfrastructureFacts, RemovalFacts, RoleFacts, RoleState, uses
 from iamroles.engine import observe
 from iamroles.iam import catalogue, documents, trust
-from iamroles.models import AwsAccount, ManagedRole
-from tests.integration.engine.world import POLICY, ROLE, TASK, World
+from iamroles.models import AwsAccount, ManagedRole, Request
+from iamroles.proposal import ManagedPolicyVersion
+from iamroles.workflow import repair
+from tests.integration.engine.test_repair import act, person
+from tests.integration.engine.world import NUMBER, POLICY, ROLE, TASK, World
 
 LIMITED = "arn:aws:iam::aws:policy/AWSCodeDeployRoleForECSLimited"
 
@@ -143,3 +150,67 @@ class TestRemoval:
         assert world.apply(world.approved(grant)) == "applied"
         stored: Any = canonical.loads(ManagedRole.objects.get().desired)
         assert sorted(stored["policies"]) == [POLICY, POLICY.replace("ecsCodeDeployRole-PassRole", "second")]
+
+
+class TestAnotherBoundary:
+    """A role of another trust that is adopted into an AWS account with a boundary of its own."""
+
+    DEMANDED, OWN = (f"arn:aws:iam::{NUMBER}:policy/boundary/{name}" for name in ("B", "theirs"))
+    THEIRS = f"arn:aws:iam::{NUMBER}:policy/theirs"
+
+    def adopted(self, world: World, within: str) -> tuple[Request, dict[str, Any]]:
+        """A request in review, and what its proposal holds; `within` is all that the role's own boundary allows."""
+        world.account.boundary = self.DEMANDED
+        world.account.save()
+        for arn, action in ((self.DEMANDED, "*"), (self.OWN, within), (self.THEIRS, "s3:GetObject")):
+            statement = {"Effect": "Allow", "Action": action, "Resource": "*"}
+            document = documents.parse({"Version": "2012-10-17", "Statement": [statement]})
+            world.aws.managed[arn] = ManagedPolicyVersion(arn, "v1", document)
+        inline = documents.parse(
+            {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": "*"}]}
+        )
+        role = RoleState(ROLE, "ecsCodeDeployRole", "/", trust.ecs_tasks_trust(), boundary=self.OWN)
+        world.aws.put_role(replace(role, attached=frozenset({self.THEIRS}), inline={"queue": inline}))
+        request = world.in_review()
+        proposal = request.current_proposal()
+        assert proposal is not None
+        return request, proposal.body
+
+    def test_nothing_is_in_place_while_boundary_and_trust_change(self, world: World) -> None:
+        request, body = self.adopted(world, "s3:*")
+        assert any(said.startswith("Takes every permission off the role while") for said in body["sentences"])
+        assert world.apply(world.approve(request)) == "applied"
+        sent = world.sent()
+        at = sent.index("PutRolePermissionsBoundary")
+        assert sent[:at] == ["DetachRolePolicy", "DeleteRolePolicy"]
+        assert sent[at + 1 : at + 3] == ["UpdateAssumeRolePolicy", "PutRolePolicy"]  # which cuts older sessions off
+        role = world.aws.roles["ecscodedeployrole"]
+        assert (role.boundary, "queue" in role.inline) == (self.DEMANDED, True)
+        assert role.attached == {LIMITED, POLICY, self.THEIRS}
+
+    def test_one_that_gives_the_role_nothing_goes_first(self, world: World) -> None:
+        request, body = self.adopted(world, "*")
+        assert "widens_boundary" not in body
+        assert world.apply(world.approve(request)) == "applied"
+        assert world.sent()[:2] == ["PutRolePermissionsBoundary", "UpdateAssumeRolePolicy"]
+        assert "DetachRolePolicy" not in world.sent()
+
+    def test_a_run_that_stopped_there_goes_on_from_there(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        request, _ = self.adopted(world, "s3:*")
+        refused: list[str] = ["UpdateAssumeRolePolicy"]
+        sent = FakeGateway.send
+
+        def send(self: FakeGateway, call: Any) -> Any:
+            if call.api in refused:
+                raise AwsError("LimitExceeded", api=call.api)
+            return sent(self, call)
+
+        monkeypatch.setattr(FakeGateway, "send", send)
+        assert world.apply(world.approve(request)) == "blocked"
+        role = world.aws.roles["ecscodedeployrole"]
+        assert (role.attached, role.inline) == (frozenset(), {})
+        refused.clear()
+        act(repair.retry, world, request, person(world, "oskar"))
+        assert world.apply(request) == "applied"
+        role = world.aws.roles["ecscodedeployrole"]
+        assert (role.attached, "queue" in role.inline) == (frozenset({LIMITED, POLICY, self.THEIRS}), True)

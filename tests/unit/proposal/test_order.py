@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from iamroles.blueprints.state import PolicyState, RoleState, State
 from iamroles.iam import documents
 from iamroles.iam.documents import Document
-from iamroles.proposal import calls_between, older_sessions
+from iamroles.proposal import boundary, calls_between, older_sessions
 from iamroles.proposal.calls import Call
 from iamroles.proposal.plan import versions_to_drop
 
@@ -24,8 +24,16 @@ ROLE = "arn:aws:iam::111122223333:role/r"
 OWN = tuple(f"arn:aws:iam::111122223333:policy/p{n}" for n in range(2))
 AWS = tuple(f"arn:aws:iam::aws:policy/A{n}" for n in range(2))
 ACTIONS = tuple(f"svc:Act{n}" for n in range(5))
-FIXED = {AWS[0]: frozenset({"aws:Zero"}), AWS[1]: frozenset({"aws:One"})}
-BOUNDARY = "arn:aws:iam::111122223333:policy/b"
+FIXED = {AWS[0]: frozenset({"svc:Act0", "aws:Zero"}), AWS[1]: frozenset({"svc:Act1", "aws:One"})}
+BOUNDARIES = {
+    f"arn:aws:iam::111122223333:policy/boundary/{name}": frozenset(within)
+    for name, within in (
+        ("few", ("svc:Act0", "svc:Act1")),
+        ("more", ("svc:Act0", "svc:Act1", "svc:Act2", "aws:Zero")),
+        ("others", ("svc:Act2", "svc:Act3", "aws:One")),
+        ("all", (*ACTIONS, "aws:Zero", "aws:One")),
+    )
+}
 UNTIL = "2026-11-25T12:01:00Z"
 
 actions = st.frozensets(st.sampled_from(ACTIONS), min_size=1, max_size=4)
@@ -73,8 +81,8 @@ def pairs(draw: st.DrawFn) -> tuple[State, State]:
     base, target = draw(states()), draw(states())
     assert base.role is not None
     assert target.role is not None
-    boundary = draw(st.sampled_from([None, BOUNDARY]))
-    before = boundary if draw(st.booleans()) else None
+    after = draw(st.sampled_from([None, *BOUNDARIES]))
+    before = draw(st.sampled_from([None, *BOUNDARIES])) if after else None  # a boundary is never taken away
     policies: dict[str, PolicyState | None] = {}
     for arn in OWN:
         live, wanted = base.policies[arn], target.policies[arn]
@@ -84,7 +92,7 @@ def pairs(draw: st.DrawFn) -> tuple[State, State]:
         policies[arn] = replace(live, document=wanted.document, default_version=None, drops=drops)
     return (
         replace(base, role=replace(base.role, boundary=before)),
-        State(ROLE, replace(target.role, boundary=boundary), policies),
+        State(ROLE, replace(target.role, boundary=after), policies),
     )
 
 
@@ -152,7 +160,7 @@ class Player:
 
 
 def granted(state: State) -> frozenset[str]:
-    """What the role's permissions allow, without the deny for older sessions."""
+    """What the role's permissions allow within its boundary, without the deny for older sessions."""
     assert state.role is not None
     found = set()
     for arn in state.role.attached:
@@ -161,7 +169,7 @@ def granted(state: State) -> frozenset[str]:
     for name, document in state.role.inline.items():
         if not older_sessions.is_ours(name, document):
             found |= set(document.statements[0].actions)
-    return frozenset(found)
+    return frozenset(found) & (BOUNDARIES[state.role.boundary] if state.role.boundary else frozenset(found))
 
 
 def admitted(state: State) -> frozenset[str]:
@@ -169,12 +177,19 @@ def admitted(state: State) -> frozenset[str]:
     return frozenset(name for _, name in state.role.trust.statements[0].principals)
 
 
-def planned(base: State, target: State) -> tuple[tuple[Call, ...], State]:
+def widens(base: State, target: State) -> bool:
+    """As `propose` decides it, from the documents that the context holds."""
+    seen = {**FIXED, **BOUNDARIES}
+    return boundary.widens(base, target, {arn: identity(within) for arn, within in seen.items()})
+
+
+def planned(base: State, target: State, left: tuple[str, ...] = ()) -> tuple[tuple[Call, ...], State]:
     """The plan as `propose` makes it, with its one open value, and what AWS reads at its end."""
-    plan = calls_between(base, target)
-    if older_sessions.leaving(base.role, target.role) and older_sessions.adds(base, plan):
+    opens = widens(base, target)
+    plan = calls_between(base, target, widens=opens)
+    if older_sessions.leaving(base.role, target.role, left) and older_sessions.adds(base, plan):
         cut = older_sessions.with_cut(target, UNTIL)
-        return calls_between(base, cut), cut
+        return calls_between(base, cut, widens=opens), cut
     return plan, target
 
 
@@ -206,11 +221,12 @@ def granted_by(state: PolicyState) -> set[str]:
     return set(state.document.statements[0].actions)
 
 
-@settings(max_examples=60, deadline=None)
-@given(pairs())
-def test_on_every_prefix_nobody_holds_what_is_not_theirs(pair: tuple[State, State]) -> None:
+@settings(max_examples=200, deadline=None)
+@given(pairs(), principals)
+def test_on_every_prefix_nobody_holds_what_is_not_theirs(pair: tuple[State, State], left: frozenset[str]) -> None:
+    """`left` are principals that an earlier change took out of the trust: sessions of theirs may still live."""
     base, target = pair
-    plan, _ = planned(base, target)
+    plan, _ = planned(base, target, tuple(left))
     only_base, only_target = granted(base) - granted(target), granted(target) - granted(base)
     new, leaving = admitted(target) - admitted(base), admitted(base) - admitted(target)
     for player in prefixes(base, plan):
@@ -220,7 +236,7 @@ def test_on_every_prefix_nobody_holds_what_is_not_theirs(pair: tuple[State, Stat
             assert not held & only_base
         if leaving & admitted(player.state):
             assert not held & only_target
-        if leaving and held & only_target:
+        if (leaving | left) - admitted(target) and held & only_target:
             # A session from before the change of trust lives for hours: it must have been cut off by now.
             assert player.cut
 
@@ -233,7 +249,8 @@ def test_on_every_prefix_the_rest_of_the_plan_is_what_a_look_finds(pair: tuple[S
     plan, end = planned(base, target)
     shapes = [(call.api, call.resource, dict(call.arguments)) for call in plan]
     for number, player in enumerate(prefixes(base, plan)):
-        left = [(call.api, call.resource, dict(call.arguments)) for call in calls_between(player.state, end)]
+        again = calls_between(player.state, end, widens=widens(base, target))
+        left = [(call.api, call.resource, dict(call.arguments)) for call in again]
         assert all(shape in shapes[number:] for shape in left), number
         assert len(left) == len(plan) - number
 
@@ -249,3 +266,50 @@ def test_a_boundary_is_there_before_anybody_new_comes_in(pair: tuple[State, Stat
         assert player.state.role is not None
         if player.state.role.trust != base.role.trust:
             assert player.state.role.boundary == (target.role.boundary or base.role.boundary)
+
+
+class TestBoundary:
+    """Which place the call has, by what is proved of the two boundaries over what the role holds."""
+
+    def apis(self, before: str | None, after: str, held: frozenset[str], *, trust: bool) -> list[str]:
+        def state(boundary: str | None, names: frozenset[str], allowed: frozenset[str], label: str) -> State:
+            role = RoleState(ROLE, "r", "/", trusting(names), boundary=boundary, inline={label: identity(allowed)})
+            return State(ROLE, replace(role, attached=frozenset({AWS[0]}), role_id="AROA1"), {})
+
+        old, new = (
+            frozenset({"ecs.amazonaws.com"}),
+            frozenset({"codedeploy.amazonaws.com" if trust else "ecs.amazonaws.com"}),
+        )
+        named = [
+            boundary and next(arn for arn in BOUNDARIES if arn.endswith(f"/{boundary}")) for boundary in (before, after)
+        ]
+        base, target = state(named[0], old, held, "i"), state(named[1], new, frozenset({"svc:Act0"}), "j")
+        return [call.api for call in planned(base, target)[0]]
+
+    BOUNDARY, TRUST = "PutRolePermissionsBoundary", "UpdateAssumeRolePolicy"
+
+    def test_one_where_there_was_none_goes_first(self) -> None:
+        apis = self.apis(None, "few", frozenset({"svc:Act0"}), trust=True)
+        assert apis[0] == self.BOUNDARY
+
+    def test_a_narrower_one_goes_first(self) -> None:
+        assert self.apis("all", "few", frozenset({"svc:Act0"}), trust=True)[0] == self.BOUNDARY
+
+    def test_so_does_a_wider_one_that_gives_nothing_to_what_the_role_holds(self) -> None:
+        assert self.apis("more", "all", frozenset({"svc:Act0"}), trust=True)[0] == self.BOUNDARY
+
+    def test_a_wider_one_opens_the_additions(self) -> None:
+        apis = self.apis("few", "all", frozenset({"svc:Act4"}), trust=False)
+        assert apis == ["DeleteRolePolicy", self.BOUNDARY, "PutRolePolicy"]
+
+    def test_beside_a_change_of_trust_nothing_is_in_place(self) -> None:
+        apis = self.apis("few", "others", frozenset({"svc:Act3"}), trust=True)
+        away = ["DetachRolePolicy", "DeleteRolePolicy"]
+        assert apis == [*away, self.BOUNDARY, self.TRUST, "PutRolePolicy", "PutRolePolicy", "AttachRolePolicy"]
+
+    def test_one_that_nobody_could_read_is_not_believed(self) -> None:
+        base = State(ROLE, RoleState(ROLE, "r", "/", trusting(frozenset({"ecs.amazonaws.com"})), boundary="arn:a"), {})
+        assert base.role is not None
+        target = replace(base, role=replace(base.role, boundary="arn:b"))
+        assert boundary.widens(base, target, {"arn:a": identity(frozenset({"svc:Act0"}))})
+        assert not boundary.widens(base, base, {})
