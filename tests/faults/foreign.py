@@ -68,6 +68,8 @@ def _delete(place: Place) -> RoleState:
     assert role is not None
     for arn in role.attached:
         place.on_role("DetachRolePolicy", PolicyArn=arn)
+    for name in role.inline:
+        place.on_role("DeleteRolePolicy", PolicyName=name)
     place.on_role("DeleteRole")
     return role
 

@@ -18,9 +18,13 @@ from typing import Protocol
 from django.db import connections
 from django.utils import timezone
 
+from iamroles.blueprints.state import State
+from iamroles.canonical import loads
 from iamroles.engine import explain, sweep
+from iamroles.engine.drift import differences
+from iamroles.engine.look import look_at
 from iamroles.engine.tools import Limits, from_settings
-from iamroles.models import Proposal, Request, Run, Step
+from iamroles.models import ManagedRole, Proposal, Request, Run, Step
 from iamroles.proposal import read
 from iamroles.proposal.plan import same
 from iamroles.proposal.propose import Stored
@@ -220,20 +224,19 @@ def _run_of(request: Request) -> str:
 
 
 def _unequal(place: Place, stored: Stored) -> str:
-    from iamroles.engine.look import look_at
-    from iamroles.models import ManagedRole
-
     live = look_at(place.gateway, stored.base.role_arn, stored.target.policies)
     if not same(explain.fit(live, stored), stored.target):
         return f"applied, but AWS reads {live.as_mapping()}"
-    kept = ManagedRole.objects.filter(account=place.account).values_list("role_id", flat=True)
-    if list(kept) != ([live.role.role_id] if live.role else []):
-        return f"applied, but the inventory holds {list(kept)}"
+    kept = list(ManagedRole.objects.filter(account=place.account))
+    if [row.role_id for row in kept] != ([live.role.role_id] if live.role else []):
+        return f"applied, but the inventory holds {[row.role_id for row in kept]}"
+    drift = {each["part"] for row in kept for each in differences(row, State.from_mapping(loads(row.desired)), live)}
     for arn, policy in live.policies.items():
         base = stored.base.policies.get(arn)
         most = max(1, min(5, (len(base.versions) if base else 0) + 1))
-        if policy is not None and len(policy.versions) > most:
-            return f"applied, but {arn} has {len(policy.versions)} versions"
+        ours = {version for version in policy.versions if f"version {version} of {arn}" not in drift} if policy else ()
+        if len(ours) > most:
+            return f"applied, but {arn} has versions {sorted(ours)} that no scan would name"
     return ""
 
 
