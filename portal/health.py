@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, JsonResponse
+from django.views.decorators.http import require_safe
 
 
+@require_safe
 def live(request: HttpRequest) -> JsonResponse:
     """Answers 200 while the process serves."""
     return JsonResponse({"live": True})
 
 
+@require_safe
 def ready(request: HttpRequest) -> JsonResponse:
     """Answers 200 if the database answers, else 503."""
     try:
