@@ -173,7 +173,7 @@ def grant_request_new(request: HttpRequest) -> HttpResponse:
 
 
 @login_required
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @refuses_others("edit")
 def infrastructure_request_new(request: HttpRequest) -> HttpResponse:
     """The form for the role with which Amazon ECS itself moves the traffic."""
@@ -181,7 +181,7 @@ def infrastructure_request_new(request: HttpRequest) -> HttpResponse:
 
 
 @login_required
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @refuses_others("edit")
 def deployer_request_new(request: HttpRequest) -> HttpResponse:
     """The form for the policy of whoever deploys, made for one role of the team."""
@@ -189,7 +189,7 @@ def deployer_request_new(request: HttpRequest) -> HttpResponse:
 
 
 @login_required
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @refuses_others("edit")
 def removal_request_new(request: HttpRequest) -> HttpResponse:
     """The form for taking away a role of the team, one of its PassRole policies, or a deployer policy."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import messages
+from django.contrib.auth import logout
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.forms import SetPasswordForm
 from django.contrib.auth.views import PasswordResetConfirmView
@@ -175,7 +176,7 @@ class Invitation(PasswordResetConfirmView):
             )
         except NotAllowed as error:
             return render(self.request, "403.html", {"reason": str(error)}, status=403)
-        self.request.session.flush()
+        logout(self.request)  # whoever was signed in here, with the event of it; the link is used up
         messages.success(self.request, f"Your password is set. Sign in as {user.get_username()}.")
         return super(PasswordResetConfirmView, self).form_valid(form)
 
