@@ -40,6 +40,12 @@ def may_look(http: HttpRequest, row: Request) -> Allowance:
 
 def refuse_look(http: HttpRequest, what: str, allowance: Allowance, row: Request | None = None) -> HttpResponse:
     """Records that a look was refused and returns the 403 page. `what` names the page as a verb: `view_request`."""
+    record_refusal(http, what, allowance, row)
+    return render(http, "403.html", {"reason": allowance.reason}, status=403)
+
+
+def record_refusal(http: HttpRequest, what: str, allowance: Allowance, row: Request | None = None) -> None:
+    """Records that a person was refused something that no verb was asked for."""
     with transaction.atomic():
         audit.record(
             "verb.refused",
@@ -51,7 +57,6 @@ def refuse_look(http: HttpRequest, what: str, allowance: Allowance, row: Request
             code=allowance.code,
             data={"verb": what, "code": allowance.code},
         )
-    return render(http, "403.html", {"reason": allowance.reason}, status=403)
 
 
 def record_view(http: HttpRequest, described: dict[str, str], subject: audit.Subject) -> None:

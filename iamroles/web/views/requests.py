@@ -153,6 +153,9 @@ def request_remind(request: HttpRequest, request_id: int) -> HttpResponse:
 def request_comment(request: HttpRequest, request_id: int) -> HttpResponse:
     """Adds a comment to the timeline; a refused one comes back with its text."""
     row = load_request(request_id)
+    allowed = may_look(request, row)
+    if not allowed.allowed:
+        return refuse_look(request, "comment", allowed, row)
     user = user_of(request)
     text = request.POST.get("text", "")
     address = reverse("request_detail", args=[row.pk])

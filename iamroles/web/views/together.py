@@ -13,14 +13,14 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
-from iamroles import permissions
-from iamroles.models import User
+from iamroles import eligibility, permissions
+from iamroles.models import Request, User
 from iamroles.pages import together as pages
 from iamroles.pages.together import AT_MOST, Group
 from iamroles.transitions import WrongState
 from iamroles.web.caller import actor_of, signed_in_at, user_of
 from iamroles.web.once import once
-from iamroles.web.reading import refuse_look
+from iamroles.web.reading import may_look, record_refusal, refuse_look
 from iamroles.workflow import decide
 from iamroles.workflow.verbs import Invalid, NotAllowed, SignInTooOld, StaleDigest
 
@@ -50,6 +50,8 @@ def approvals_together(request: HttpRequest, shape: str) -> HttpResponse:
         request.session[_KEPT] = {"shape": shape, "ticked": ticked}
         messages.info(request, "Your ticks are kept. Confirm that it is you, then send them.")
         return redirect(f"{reverse('account_reauthenticate')}?{urlencode({'next': request.path})}")
+    except NotAllowed as error:
+        return render(request, "403.html", {"reason": str(error), "back": address}, status=403)
 
 
 def _page(request: HttpRequest, group: Group | None, ticked: Any, problem: str = "") -> HttpResponse:
@@ -61,13 +63,17 @@ def _page(request: HttpRequest, group: Group | None, ticked: Any, problem: str =
 
 
 def _approve(request: HttpRequest, user: User, group: Group | None, ticked: list[str]) -> str:
-    """Approves one after the other. What is refused is said and stops no other; an old sign-in decides nothing."""
+    """Approves one after the other. What is refused is said and stops no other; an old sign-in decides nothing.
+
+    Raises NotAllowed when nothing was approved and one of them is not this person's to decide.
+    """
     waiting = {member.request.reference: member for member in group.members} if group else {}
-    done, refused = [], []
+    done, refused, denied = [], [], []
     for reference in dict.fromkeys(ticked):
         member = waiting.get(reference)
         if member is None:
-            refused.append(f"{reference} is no longer among them.")
+            denied.append(_denial(request, user, reference))
+            refused.append(f"{reference}: {denied[-1]}" if denied[-1] else f"{reference} is no longer among them.")
             continue
         try:
             decide.decide(
@@ -84,8 +90,25 @@ def _approve(request: HttpRequest, user: User, group: Group | None, ticked: list
         except (NotAllowed, StaleDigest, Invalid, WrongState) as error:
             refused.append(f"{reference}: {error}")
     request.session.pop(_KEPT, None)
+    if not done and any(denied):
+        raise NotAllowed(" ".join(filter(None, denied)))
     if done:
         messages.success(request, f"You approved {', '.join(done)}.")
     for text in refused:
         messages.error(request, f"Not approved. {text}")
     return reverse("approval_queue")
+
+
+def _denial(request: HttpRequest, user: User, reference: str) -> str:
+    """Returns why the person may not decide a request that was never offered, recorded as a refusal; else ""."""
+    number = reference.removeprefix("REQ-")
+    row = Request.objects.filter(pk=int(number)).first() if number.isascii() and number.isdigit() else None
+    proposal = row.current_proposal() if row else None
+    if row is None or proposal is None:
+        return ""
+    allowed = may_look(request, row)
+    if allowed.allowed:
+        allowed = eligibility.may_decide(user, proposal)
+    if not allowed.allowed:
+        record_refusal(request, "decide", allowed, row)
+    return "" if allowed.allowed else allowed.reason

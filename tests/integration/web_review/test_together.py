@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 
 import pytest
+from django.contrib.auth.models import Group
 from django.urls import reverse
 
 from iamroles.models import AuditEvent, Decision, Request
 from iamroles.pages import together
+from iamroles.workflow import organisation
 from tests.integration.web_review import world
 from tests.integration.web_review.conftest import NewClient
 from tests.integration.web_review.test_review import text_of
@@ -115,10 +117,27 @@ class TestTogether:
         rosa.groups.add(amara.groups.get(name="approvers"))
         place = address(alike[0])
         assert signed_in("rosa").get(place).status_code == 302
-        assert signed_in("rosa").post(place, form(alike, *alike)).status_code == 303
-        assert signed_in("mei").post(place, form(alike, *alike)).status_code == 303
+        assert signed_in("rosa").post(place, form(alike, *alike)).status_code == 403
+        assert signed_in("mei").post(place, form(alike, *alike[:1])).status_code == 403
         assert signed_in("theo").post(place, form(alike, *alike)).status_code == 403
         assert Decision.objects.count() == 0
+        refused = AuditEvent.objects.filter(action="verb.refused").order_by("pk").values_list("actor_name", "code")
+        assert list(refused) == [
+            *[("Rosa Lindqvist", "self_approval")] * 3,
+            ("Mei Tanaka", "not_eligible"),
+            ("Theo Marsh", "not_eligible"),
+        ]
+
+    def test_one_that_is_not_theirs_is_refused_beside_one_that_is(
+        self, here: World, alike: list[Request], signed_in: NewClient
+    ) -> None:
+        amara = here.people["amara"]
+        organisation.join(here.people["theo"], Group.objects.get(name="approvers"), world.now())
+        amara.teams.add(here.people["rosa"].teams.get(), through_defaults={"since": world.now()})
+        own = world.in_review(amara, world.facts_for(here.prod, role_name="codedeploy-own"))
+        answer = signed_in("amara").post(address(alike[0]), form([*alike, own], alike[0], own))
+        assert (answer.status_code, Decision.objects.get().request) == (303, alike[0])
+        assert AuditEvent.objects.get(action="verb.refused").code == "self_approval"
 
     def test_nothing_ticked_or_too_many_is_said(self, alike: list[Request], signed_in: NewClient) -> None:
         client, place = signed_in("amara"), address(alike[0])
