@@ -13,12 +13,16 @@ from allauth.core.exceptions import ReauthenticationRequired
 from allauth.socialaccount.models import SocialAccount
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
+from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
 from iamroles.models import User
-from iamroles.web.sessions import record_throttled
+from iamroles.permissions import Allowance
+from iamroles.web.reading import refuse_look
+from iamroles.web.sessions import record_credential, record_throttled
 from portal.single_sign_on import record_sign_in
 
 NO_WAY = (
@@ -50,11 +54,14 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         answer: HttpResponse | None = super().pre_login(request, user, **more)
         return answer
 
-    def get_reauthentication_methods(self, user: User) -> list[dict[str, Any]]:
+    def get_reauthentication_methods(self, user: User | AnonymousUser) -> list[dict[str, Any]]:
         """Returns how the person can confirm: allauth's own ways, then each identity provider.
 
-        Raises PermissionDenied, which the 403 page shows, when there is no way at all.
+        None for somebody not signed in, whom allauth then sends to sign in. Raises PermissionDenied, which the 403 page
+        shows, when there is no way at all.
         """
+        if not user.is_authenticated:
+            return []
         methods: list[dict[str, Any]] = super().get_reauthentication_methods(user)
         for account in SocialAccount.objects.filter(user=user).order_by("pk"):
             url = reverse("confirm_at_provider", args=[account.provider])
@@ -65,6 +72,13 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         if not methods:
             raise PermissionDenied(NO_WAY)
         return methods
+
+    def set_password(self, user: User, password: str) -> None:
+        """Sets the password, and records that in the same transaction."""
+        change = "changed" if user.has_usable_password() else "set"
+        with transaction.atomic():
+            super().set_password(user, password)
+            record_credential(self.request, user, "password", change)
 
     def is_reauthentication_required(self, *, app: str) -> bool:
         """Returns True. Raises ReauthenticationRequired itself where allauth would count everybody as confirmed.
@@ -83,8 +97,9 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
 
 @login_required
 def keep_email(request: HttpRequest) -> HttpResponse:
-    """Raises PermissionDenied: the address says which sign-ins are one person, who never approves their own."""
-    raise PermissionDenied("Your e-mail address says who you are here, so you cannot change it. Ask an operator.")
+    """Answers 403, recorded: the address says which sign-ins are one person, who never approves their own."""
+    reason = "Your e-mail address says who you are here, so you cannot change it. Ask an operator."
+    return refuse_look(request, "change_email", Allowance(False, "email_kept", reason))
 
 
 set_password = reauthentication_required(app="portal")(password_set)

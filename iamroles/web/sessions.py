@@ -11,18 +11,23 @@ from typing import Any, Final
 
 from allauth.account.authentication import get_authentication_records
 from allauth.account.signals import authentication_step_completed
+from allauth.core import context
+from allauth.mfa.models import Authenticator
+from allauth.mfa.signals import authentication_failed
 from allauth.usersessions.models import UserSession
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
 from django.core.cache import cache
 from django.db import transaction
 from django.db.models import Q
+from django.db.models.signals import post_delete, post_save
 from django.http import HttpRequest
 
 from iamroles import audit
-from iamroles.audit import Subject
+from iamroles.audit import Actor, Subject
 from iamroles.models import User
 from iamroles.web.caller import actor_of
 
+_SHELL: Final = Actor(type="system", id="shell", name="Shell", channel="command")
 THROTTLED_FOR: Final = timedelta(minutes=5)  # allauth's window for failed tries
 
 
@@ -32,6 +37,10 @@ def connect() -> None:
     user_logged_out.connect(_ended, dispatch_uid="roledesk_session_ended")
     user_login_failed.connect(_refused, dispatch_uid="roledesk_session_refused")
     authentication_step_completed.connect(_confirmed, dispatch_uid="roledesk_session_confirmed")
+    authentication_failed.connect(_wrong_code, dispatch_uid="roledesk_session_wrong_code")
+    # Not allauth's own signals: those come after the commit, and the event belongs into the transaction.
+    post_save.connect(_factor_saved, sender=Authenticator, dispatch_uid="roledesk_factor_saved")
+    post_delete.connect(_factor_deleted, sender=Authenticator, dispatch_uid="roledesk_factor_deleted")
 
 
 def _subject(user: User) -> Subject:
@@ -116,6 +125,41 @@ def _refused(sender: Any, credentials: dict[str, Any], request: HttpRequest | No
         )
         if typed and known.exists():
             audit.disclose(event, "data.typed_name", commitment)
+
+
+def _wrong_code(sender: Any, request: HttpRequest, user: User, **_: Any) -> None:
+    """Records a wrong second factor; who it is, the password said before, so no name is kept in clear."""
+    with transaction.atomic():
+        audit.record(
+            "session.refused",
+            actor=actor_of(request),
+            subject=_subject(user),
+            at=datetime.now(UTC),
+            outcome="refused",
+            code="bad_code",
+            data={"method": "mfa", "code": "bad_code", "typed_name": audit.commit(user.get_username()).as_data()},
+        )
+
+
+def _factor_saved(sender: Any, instance: Authenticator, created: bool, **_: Any) -> None:
+    if created:
+        record_credential(context.request, instance.user, str(instance.type), "added")
+
+
+def _factor_deleted(sender: Any, instance: Authenticator, **_: Any) -> None:
+    record_credential(context.request, instance.user, str(instance.type), "removed")
+
+
+def record_credential(request: HttpRequest | None, user: User, kind: str, change: str) -> None:
+    """Records that a password or second factor of a person is another now; never what it is. A shell has no request."""
+    with transaction.atomic():
+        audit.record(
+            "credential.changed",
+            actor=actor_of(request) if request is not None else _SHELL,
+            subject=_subject(user),
+            at=datetime.now(UTC),
+            data={"kind": kind, "change": change},
+        )
 
 
 def record_throttled(request: HttpRequest) -> None:
