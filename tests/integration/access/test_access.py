@@ -1,181 +1,176 @@
-"""Every address: who gets in, by a table written by hand. An address that is missing in the table fails.
+"""Every address, method and person: who gets in, and what that changes, held against the table that people wrote.
 
-Rows: URL name, arguments, then the status for nobody signed in, another team's requester, and the person it is for.
+`table.txt` is the promise and says how it is read. Each cell is one request: its status, the rows and events that it
+changed, and the reason of a refusal must be exactly those of the table. Afterwards everything is undone.
 """
 
 from __future__ import annotations
 
+import tempfile
+from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
-from django.test import Client
-from django.urls import URLPattern, reverse
+from django.http import Http404
+from django.test import override_settings
+from django.urls import resolve
 
-from iamroles.models import ExportJob, Request, User
-from iamroles.web.urls import urlpatterns
+from portal import urls as product
+from tests.integration.access.calls import call_of
+from tests.integration.access.playing import Played
+from tests.integration.access.reading import COLUMNS, METHODS, Row, WrongTable, addresses, read_table
+from tests.integration.access.watching import Seen
+from tests.integration.access.world import WHOSE
 
-pytestmark = pytest.mark.django_db
-
-SIGN_IN = 302
-# name: (kind of argument, method, anonymous, outsider, insider, who the insider is)
-TABLE: dict[str, tuple[str, str, int, int, int, str]] = {
-    "home": ("", "get", SIGN_IN, 200, 200, "requester"),
-    "notices_read": ("", "get", SIGN_IN, 405, 405, "requester"),
-    "request_start": ("", "get", SIGN_IN, 200, 200, "requester"),
-    "role_request_new": ("", "get", SIGN_IN, 200, 200, "requester"),
-    "grant_request_new": ("", "get", SIGN_IN, 200, 200, "requester"),
-    "infrastructure_request_new": ("", "get", SIGN_IN, 200, 200, "requester"),
-    "deployer_request_new": ("", "get", SIGN_IN, 200, 200, "requester"),
-    "removal_request_new": ("", "get", SIGN_IN, 200, 200, "requester"),
-    "request_preview": ("", "get", SIGN_IN, 405, 405, "requester"),
-    "request_list": ("", "get", SIGN_IN, 200, 200, "requester"),
-    "request_detail": ("request", "get", SIGN_IN, 403, 200, "requester"),
-    "request_check": ("request", "get", SIGN_IN, 403, 302, "requester"),
-    "request_discard": ("request", "get", SIGN_IN, 405, 405, "requester"),
-    "request_remind": ("request", "get", SIGN_IN, 405, 405, "requester"),
-    "request_withdraw": ("request", "get", SIGN_IN, 403, 200, "requester"),
-    "request_comment": ("request", "get", SIGN_IN, 405, 405, "requester"),
-    "request_status": ("request", "get", SIGN_IN, 403, 200, "requester"),
-    "run_detail": ("run", "get", SIGN_IN, 403, 404, "requester"),
-    "run_progress": ("run", "get", SIGN_IN, 404, 404, "requester"),
-    "request_act": ("act", "get", SIGN_IN, 403, 200, "operator"),
-    "request_against_aws": ("request", "get", SIGN_IN, 403, 200, "operator"),
-    "request_resolve": ("request", "get", SIGN_IN, 405, 405, "operator"),
-    "request_evidence": ("request", "get", SIGN_IN, 403, 200, "requester"),
-    "request_evidence_json": ("request", "get", SIGN_IN, 403, 200, "auditor"),
-    "approval_queue": ("", "get", SIGN_IN, 403, 200, "approver"),
-    "approval_review": ("request", "get", SIGN_IN, 403, 200, "approver"),
-    "approval_decide": ("request", "get", SIGN_IN, 405, 405, "approver"),
-    "approvals_together": ("shape", "get", SIGN_IN, 403, 302, "approver"),
-    "approval_viewed": ("request", "get", SIGN_IN, 405, 405, "approver"),
-    "approval_take_back": ("request", "get", SIGN_IN, 405, 405, "approver"),
-    "inventory_list": ("", "get", SIGN_IN, 200, 200, "requester"),
-    "inventory_role": ("role", "get", SIGN_IN, 404, 404, "requester"),
-    "role_check": ("", "get", SIGN_IN, 200, 200, "requester"),
-    "role_check_result": ("order", "get", SIGN_IN, 404, 404, "requester"),
-    "audit_history": ("", "get", SIGN_IN, 200, 200, "auditor"),
-    "audit_event": ("event", "get", SIGN_IN, 403, 200, "auditor"),
-    "audit_erase": ("event", "get", SIGN_IN, 403, 409, "operator"),
-    "audit_event_proof": ("event", "get", SIGN_IN, 403, 503, "auditor"),
-    "audit_verify": ("", "post", SIGN_IN, 403, 303, "auditor"),
-    "audit_verification": ("order", "get", SIGN_IN, 403, 404, "auditor"),
-    "export_new": ("", "get", SIGN_IN, 503, 503, "auditor"),
-    "export_detail": ("export", "get", SIGN_IN, 404, 200, "auditor"),
-    "export_download": ("export", "get", SIGN_IN, 404, 404, "auditor"),
-    "operations_health": ("", "get", SIGN_IN, 403, 200, "operator"),
-    "operations_jobs": ("", "get", SIGN_IN, 403, 200, "operator"),
-    "pause_everything": ("", "get", SIGN_IN, 403, 200, "operator"),
-    "pause_account": ("account", "get", SIGN_IN, 403, 200, "operator"),
-    "account_list": ("", "get", SIGN_IN, 403, 200, "operator"),
-    "account_detail": ("account", "get", SIGN_IN, 403, 200, "operator"),
-    "account_look": ("account", "get", SIGN_IN, 405, 405, "operator"),
-    "account_add": ("", "get", SIGN_IN, 403, 200, "operator"),
-    "account_change": ("account", "get", SIGN_IN, 403, 200, "operator"),
-    "person_list": ("", "get", SIGN_IN, 403, 200, "operator"),
-    "person_invite": ("", "get", SIGN_IN, 403, 200, "operator"),
-    "person_detail": ("person", "get", SIGN_IN, 403, 404, "operator"),
-    "person_act": ("person_act", "get", SIGN_IN, 403, 404, "operator"),
-    "group_list": ("", "get", SIGN_IN, 403, 200, "operator"),
-    "group_detail": ("group", "get", SIGN_IN, 403, 200, "operator"),
-    "team_list": ("", "get", SIGN_IN, 403, 200, "operator"),
-    "team_new": ("", "get", SIGN_IN, 403, 200, "operator"),
-    "team_detail": ("team", "get", SIGN_IN, 403, 200, "operator"),
-    "invitation": ("invitation", "get", 200, 200, 200, "requester"),
-    "setup": ("", "get", SIGN_IN, 403, 200, "operator"),
-    "setup_say": ("setup", "get", SIGN_IN, 403, 200, "operator"),
-    "setup_mail": ("", "get", SIGN_IN, 405, 405, "operator"),
-    "rules": ("", "get", SIGN_IN, 403, 200, "operator"),
-    "rules_version": ("version", "get", SIGN_IN, 403, 200, "operator"),
-    "rules_propose": ("", "get", SIGN_IN, 403, 200, "operator"),
-    "change_list": ("", "get", SIGN_IN, 403, 200, "operator"),
-    "change_detail": ("change", "get", SIGN_IN, 403, 404, "operator"),
-    "change_decide": ("change", "get", SIGN_IN, 405, 405, "operator"),
-    "preferences": ("", "get", SIGN_IN, 200, 200, "requester"),
-    "theme": ("", "get", 405, 405, 405, "requester"),
-    "help": ("", "get", SIGN_IN, 200, 200, "requester"),
-    "csp_report": ("", "get", 405, 405, 405, "requester"),
-}
+TABLE = read_table()
+# Below these, django-allauth asks only whether somebody is signed in, and by what they could confirm: the requester has
+# a password, the operator has none.
+SIGNING_IN, SIGNS_IN = "/accounts/", {"anonymous", "requester", "operator"}
+OTHERS = ("PUT", "PATCH", "DELETE", "OPTIONS")
 
 
-def test_the_table_has_every_address() -> None:
-    names = {pattern.name for pattern in urlpatterns if isinstance(pattern, URLPattern)}
-    assert names == set(TABLE)
+def spelled(seen: Seen) -> str:
+    """The cell that the answer would be."""
+    for word, address in (("in", "/accounts/login/?next="), ("again", "/accounts/reauthenticate/")):
+        if seen.status == 302 and seen.location.startswith(address):
+            return word
+    letters = {code: letter for letter, code in TABLE.letters.items()}
+    return f"{seen.status}{letters.get(seen.refusal, f' {seen.refusal}') if seen.refusal else ''}"
 
 
-def address(name: str, request: Request) -> str:
-    kind = TABLE[name][0]
-    arguments = {
-        "": {},
-        "version": {"version": 1},
-        "shape": {"shape": "0" * 16},
-        "change": {"change_id": 4711},
-        "request": {"request_id": request.pk},
-        "run": {"request_id": request.pk, "number": 1},
-        "order": {"order_id": 4711},
-        "person": {"person_id": 4711},
-        "person_act": {"person_id": 4711, "act": "deactivate"},
-        "group": {"name": "approvers"},
-        "setup": {"item": "backup", "act": "done"},
-        "team": {"slug": "orders"},
-        "invitation": {"uidb64": "NDcxMQ", "token": "abc"},
-        "event": {"event_id": 1},
-        "role": {"role_id": 4711},
-        "account": {"number": request.account.number},
-        "export": {"job_id": 1},
-        "act": {"request_id": request.pk, "act": "retry"},
-    }[kind]
-    return reverse(name, kwargs=arguments)
+def wrong_cells(test: Played, row: Row) -> list[str]:
+    """Sends the row as each person and returns what differs from the table."""
+    wrong = []
+    for column, cell in zip(COLUMNS, row.cells, strict=True):
+        if cell == "-":
+            continue
+        seen = test.send(column, row.method, call_of(row, test.here))
+        succeeds = cell[0] in "23" and len(cell) == 3
+        changes = sorted(row.changes) if succeeds else []
+        if spelled(seen) != cell:
+            wrong.append(f"{column}: {spelled(seen)}, not {cell}")
+        elif sorted(seen.changes) != changes:
+            wrong.append(
+                f"{column}: changed {' '.join(seen.changes) or 'nothing'}, not {' '.join(changes) or 'nothing'}"
+            )
+    return wrong
 
 
-@pytest.fixture
-def people(person: Callable[..., User], requester: User, approver: User, outsider: User) -> dict[str, User]:
-    return {
-        "requester": requester,
-        "approver": approver,
-        "outsider": outsider,
-        "auditor": person("idris", "auditors"),
-        "operator": person("oskar", "operators"),
-    }
+def _test_of(row: Row) -> Callable[[Played], None]:
+    def test(self: Played) -> None:
+        wrong = wrong_cells(self, row)
+        if wrong:
+            self.fail(f"line {row.line}, {row}\n" + "\n".join(wrong))
+
+    return test
 
 
-@pytest.mark.parametrize("name", sorted(TABLE))
-def test_lets_in_whom_the_table_says(name: str, people: dict[str, User], in_review: Request) -> None:
-    from iamroles.models import AuditEvent
+def rows_as_tests(urls: str) -> Callable[[type[Played]], type[Played]]:
+    """Gives a class one test for each row of these addresses."""
 
-    kind, method, anonymous, outsider, insider, who = TABLE[name]
-    path = address(name, in_review)
-    if kind == "event":
-        first = AuditEvent.objects.order_by("id").values_list("id", flat=True)[0]
-        path = reverse(name, kwargs={"event_id": first})
-    if kind == "export":
-        at = in_review.created_at
-        ExportJob.objects.create(pk=1, spelled="csv", ordered_by=people[who], at=at, size=1, total=1)
-    answers = []
-    for user in (None, people["outsider"], people[who]):
-        client = Client()
-        if user is not None:
-            client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
-        answers.append(getattr(client, method)(path).status_code)
-    assert answers == [anonymous, outsider, insider]
+    def decorate(case: type[Played]) -> type[Played]:
+        for row in TABLE.rows:
+            if row.urls == urls:
+                setattr(case, f"test_line_{row.line:03}_{str(row).replace('/', '_').replace(' ', '_')}", _test_of(row))
+        return case
+
+    return decorate
 
 
-POSTED = ["person_invite", "person_act", "group_detail", "team_new", "team_detail", "invitation", "account_add"]
-POSTED += ["account_change", "setup_say", "setup_mail"]
-POSTED += ["approval_decide", "request_discard", "request_comment", "theme", "request_act", "request_against_aws"]
-POSTED += [
-    "notices_read",
-    "approvals_together",
-    "request_remind",
-    "approval_viewed",
-    "request_resolve",
-    "pause_everything",
-    "pause_account",
-    "audit_erase",
-]
+@rows_as_tests("product")
+class TestTheProduct(Played):
+    def test_a_post_without_its_token_changes_nothing(self) -> None:
+        for row in TABLE.rows:
+            if row.method != "POST" or row.urls != "product" or row.sent == "password" or not row.changes:
+                continue
+            column = next(c for c, cell in zip(COLUMNS, row.cells, strict=True) if cell[0] in "23")
+            seen = self.send(column, "POST", call_of(row, self.here), strict=True)
+            assert (seen.status, seen.changes) == (403, ()), row
+
+    def test_no_other_method_is_taken(self) -> None:
+        for row in {row.address: row for row in TABLE.rows if row.urls == "product"}.values():
+            if row.address.startswith(
+                (SIGNING_IN, "/invited/")
+            ):  # others' views: they take PUT for POST, with its token
+                continue
+            for method in OTHERS:
+                seen = self.send("operator", method, call_of(row, self.here))
+                assert (seen.status, seen.changes) == (405, ()), f"{method} {row.address}"
+
+    def test_what_is_shown_can_be_asked_for_by_head(self) -> None:
+        for row in TABLE.rows:
+            if row.urls != "product" or row.method != "GET" or row.changes or not row.thing.endswith(("-", "own")):
+                continue
+            if row.cells[-1] == "200":
+                seen = self.send("operator", "HEAD", call_of(row, self.here))
+                assert (seen.status, seen.changes) == (200, ()), row.address
 
 
-@pytest.mark.parametrize("name", POSTED)
-def test_a_post_needs_its_token(name: str, people: dict[str, User], in_review: Request) -> None:
-    client = Client(enforce_csrf_checks=True)
-    client.force_login(people["approver"], backend="django.contrib.auth.backends.ModelBackend")
-    assert client.post(address(name, in_review), {"decision": "approve"}).status_code == 403
+@rows_as_tests("demo")
+class TestTheDemo(Played):
+    things = False
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        mails = cls.enterClassContext(tempfile.TemporaryDirectory())
+        demo = {"ROLEDESK_DEMO": True, "ROOT_URLCONF": "portal.demo.urls", "EMAIL_FILE_PATH": mails}
+        cls.enterClassContext(override_settings(**demo))
+        super().setUpClass()
+
+
+class TestTheTable:
+    def test_has_every_address_and_method(self) -> None:
+        named = {(row.address, row.method) for row in TABLE.rows if row.urls == "product"}
+        there = {(address, method) for address in addresses(product.urlpatterns) for method in METHODS}
+        assert named == there
+
+    def test_has_every_address_of_the_demo(self, settings: Any) -> None:
+        settings.ROLEDESK_DEMO = True
+        from portal.demo import urls as demo
+
+        named = {(row.address, row.method) for row in TABLE.rows if row.urls == "demo"}
+        own = [pattern for pattern in demo.urlpatterns if not hasattr(pattern, "url_patterns")]
+        assert named == {(address, method) for address in addresses(own) for method in METHODS}
+
+    def test_has_every_person_once_for_each_thing_that_is_sent(self) -> None:
+        told = Counter(
+            (row.urls, row.method, row.address, row.sent, row.thing, column)
+            for row in TABLE.rows
+            for column, cell in zip(COLUMNS, row.cells, strict=True)
+            if cell != "-"
+        )
+        assert [key for key, count in told.items() if count > 1] == []
+        for *key, address, sent, thing in {key[:5] for key in told}:
+            few = address.startswith(SIGNING_IN) and key[0] == "product"
+            people = {column for column in COLUMNS if (*key, address, sent, thing, column) in told}
+            assert people == (SIGNS_IN if few else set(COLUMNS)), (address, sent, thing)
+
+    def test_has_every_thing_of_a_request_for_each_whose_it_may_be(self) -> None:
+        """But where the method is never taken, which is about no thing."""
+        for row in TABLE.rows:
+            state, _, whose = row.thing.partition("/")
+            if "<request_id>" not in row.address or "405" in row.cells or whose not in WHOSE:
+                continue
+            for other in WHOSE:
+                key = (row.method, row.address, row.sent, f"{state}/{other}")
+                assert key in {(r.method, r.address, r.sent, r.thing) for r in TABLE.rows}, key
+
+    def test_is_written_by_no_program(self) -> None:
+        here = Path(__file__).parent
+        for source in here.glob("*.py"):
+            assert not {".write_text(", ".open(", "open("} & set(source.read_text().split()), source
+
+    def test_production_knows_no_address_of_the_demo(self) -> None:
+        for row in TABLE.rows:
+            if row.urls == "demo" and not row.address.startswith(SIGNING_IN):
+                with pytest.raises(Http404):
+                    resolve(row.address)
+
+    @pytest.mark.parametrize(
+        "line", ["GET / - - 200", "GET / - - " + "200x " * 9, 'GET / - - " ' + "200 " * 8, "GET / - - " + "maybe " * 9]
+    )
+    def test_is_refused_where_it_means_nothing(self, line: str) -> None:
+        with pytest.raises(WrongTable):
+            read_table(line)

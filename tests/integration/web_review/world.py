@@ -207,7 +207,7 @@ def proposed(
             request=row.reference,
             revision=revision.number,
             requester=str(row.requester_id),
-            owner_group="orders-platform",
+            owner_group=row.account.owner.name if row.account else "orders-platform",
             expires_at=f"{at + timedelta(days=7):%Y-%m-%dT%H:%M:%SZ}",
             managed_here=managed_here,
             rules=current_rules(),
