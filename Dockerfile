@@ -32,4 +32,5 @@ EXPOSE 8000
 # /dev/shm: gunicorn's heartbeat file must not wait for a disk. One proxy in front ends TLS and sets X-Forwarded-Proto.
 CMD ["gunicorn", "portal.wsgi:application", "--bind=0.0.0.0:8000", "--worker-class=gthread", "--workers=2", \
      "--threads=8", "--timeout=60", "--graceful-timeout=30", "--worker-tmp-dir=/dev/shm", "--no-control-socket", \
-     "--access-logfile=-", "--logger-class=portal.access_log.AccessLog"]
+     "--access-logfile=-", "--logger-class=portal.access_log.AccessLog", \
+     "--access-logformat=%(h)s %(t)s \"%(r)s\" %(s)s %(b)s %(L)ss \"%(f)s\" \"%(a)s\" %({x-request-id}o)s"]

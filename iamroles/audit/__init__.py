@@ -8,6 +8,7 @@ from iamroles.audit.disclose import NothingDisclosed, commit, disclose, disclose
 from iamroles.audit.find import (
     EventFilter,
     auto_approved,
+    correlation_of,
     ended_approvals,
     events_matching,
     find,
@@ -33,6 +34,7 @@ __all__ = [
     "Subject",
     "auto_approved",
     "commit",
+    "correlation_of",
     "disclose",
     "disclosed_of",
     "ended_approvals",

@@ -160,6 +160,14 @@ class Status:
         return now - self.oldest_waiting if self.oldest_waiting else None
 
 
+def correlation_of(request: str) -> str | None:
+    """Returns the correlation of the newest act on a request (its reference) that has one; a worker goes on with it."""
+    rows = AuditEvent.objects.filter(request=request).exclude(canon__contains='"correlation":null').order_by("-pk")
+    canon = rows.values_list("canon", flat=True).first()
+    found = json.loads(canon)["correlation"] if canon else None
+    return found if isinstance(found, str) else None
+
+
 def events_matching(wanted: EventFilter, *, using: str = "default") -> QuerySet[AuditEvent]:
     """Returns the events of a filter, without an order."""
     rows = AuditEvent.objects.using(using)

@@ -16,6 +16,7 @@ from uuid import UUID
 
 from django.db import connections, router, transaction
 
+from iamroles import correlation
 from iamroles.audit import envelope, events
 from iamroles.audit.values import Actor, AwsCall, Change, Outcome, Phase, Subject
 from iamroles.models import AuditEvent, AuditPending
@@ -49,11 +50,10 @@ def record(
     phase: Phase | None = None,
     changes: Sequence[Change] = (),
     aws: AwsCall | None = None,
-    correlation: str | None = None,
     on_behalf_of: Actor | None = None,
     data: Mapping[str, object] | None = None,
 ) -> AuditEvent:
-    """Inserts the event and returns it.
+    """Inserts the event and returns it. It carries the correlation of what is being done (iamroles.correlation).
 
     Raises NotInTransaction; events.UnknownEvent and events.WrongData for what events.py does not declare; TooLarge
     above 65,535 bytes; canonical.CanonicalError for values outside the subset.
@@ -79,7 +79,7 @@ def record(
         phase=phase,
         changes=changes,
         aws=aws,
-        correlation=correlation,
+        correlation=correlation.current(),
         on_behalf_of=on_behalf_of,
         data=details,
     )

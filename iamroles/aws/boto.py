@@ -29,6 +29,7 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 from botocore.session import Session, get_session
 
+from iamroles import correlation
 from iamroles.aws.gateway import WRITES, Answer, AwsError, Holdings, ListedRole, RoleMaking, ServerClock
 from iamroles.blueprints.state import PolicyState, RoleState
 from iamroles.iam import arns, documents
@@ -68,13 +69,13 @@ def warm() -> None:
 
 
 def _client(
-    service: str, partition: str, endpoint: str, credentials: Credentials | None, correlation: str, attempts: int
+    service: str, partition: str, endpoint: str, credentials: Credentials | None, session_name: str, attempts: int
 ) -> Any:
     config = Config(
         retries={"mode": "standard", "total_max_attempts": attempts},
         connect_timeout=CONNECT_SECONDS,
         read_timeout=READ_SECONDS,
-        user_agent_extra=f"roledesk {correlation}".strip(),
+        user_agent_extra=" ".join(filter(None, ("roledesk", session_name, correlation.current()))),
     )
     session = _session()
     given = credentials or {}
@@ -120,13 +121,13 @@ def as_aws_error(error: Exception, api: str) -> AwsError:
 
 
 def assume_role(
-    *, partition: str, endpoint: str, correlation: str, arguments: Mapping[str, Any]
+    *, partition: str, endpoint: str, session_name: str, arguments: Mapping[str, Any]
 ) -> tuple[str, Credentials, int | None]:
     """Returns the assumed identity's ARN, its credentials, and how full the packed session policy is in percent.
 
     Raises AwsError. It is a read for our purposes: assuming a role twice changes nothing.
     """
-    sts = _client("sts", partition, endpoint, None, correlation, 5)
+    sts = _client("sts", partition, endpoint, None, session_name, 5)
     answer = _ask(sts, "AssumeRole", dict(arguments))
     credentials = {
         name: str(answer["Credentials"][name]) for name in ("AccessKeyId", "SecretAccessKey", "SessionToken")
@@ -143,11 +144,13 @@ def _ask(client: Any, api: str, arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 class BotoGateway:
-    """A `Gateway` over one set of credentials. `correlation` is in the user agent and so in CloudTrail."""
+    """A `Gateway` over one set of credentials. The session's name and the correlation of what is being done are in the
+    user agent and so in CloudTrail.
+    """
 
-    def __init__(self, *, partition: str, endpoint: str, credentials: Credentials, correlation: str) -> None:
-        self._reads = _client("iam", partition, endpoint, credentials, correlation, 5)
-        self._writes = _client("iam", partition, endpoint, credentials, correlation, 1)
+    def __init__(self, *, partition: str, endpoint: str, credentials: Credentials, session_name: str) -> None:
+        self._reads = _client("iam", partition, endpoint, credentials, session_name, 5)
+        self._writes = _client("iam", partition, endpoint, credentials, session_name, 1)
         self._clock: ServerClock | None = None
         self._arn_of_role: dict[str, str] = {}
         self._versions: dict[tuple[str, str], Document] = {}

@@ -148,7 +148,7 @@ class AwsSessions:
         arguments = {"RoleArn": portal.arn, "RoleSessionName": session, "DurationSeconds": SESSION_SECONDS}
         arguments |= {"Policy": NOTHING} | ({"ExternalId": external_id} if external_id is not None else {})
         answered, _, _ = boto.assume_role(
-            partition=portal.partition, endpoint=self._endpoint, correlation=session, arguments=arguments
+            partition=portal.partition, endpoint=self._endpoint, session_name=session, arguments=arguments
         )
         return answered
 
@@ -164,11 +164,11 @@ class AwsSessions:
             **more,
         }
         answered, credentials, packed = boto.assume_role(
-            partition=portal.partition, endpoint=self._endpoint, correlation=session, arguments=arguments
+            partition=portal.partition, endpoint=self._endpoint, session_name=session, arguments=arguments
         )
         if answered != portal.session_arn(session):
             raise WrongAccount(portal.session_arn(session), answered)
         gateway = boto.BotoGateway(
-            partition=portal.partition, endpoint=self._endpoint, credentials=credentials, correlation=session
+            partition=portal.partition, endpoint=self._endpoint, credentials=credentials, session_name=session
         )
         return gateway, packed

@@ -12,7 +12,7 @@ import structlog
 
 from iamroles.aws.gateway import REPEATABLE, AwsError, Gateway, WrongAccount
 from iamroles.blueprints.state import State
-from iamroles.engine import ends, explain, finish, handover, journal, known, lease, ownership
+from iamroles.engine import ends, explain, finish, handover, journal, known, lease, ownership, trace
 from iamroles.engine.claim import NothingToDo, claim, reopen
 from iamroles.engine.ends import Ending, Waits
 from iamroles.engine.explain import Difference
@@ -34,6 +34,7 @@ from iamroles.transitions import WrongState
 _log = structlog.get_logger(__name__)
 
 
+@trace.by_request
 def apply(*, request_id: int, tools: Tools) -> str:
     """Claims an approved request and works until it is applied, waits or stops. Returns a word for the log.
 

@@ -16,7 +16,7 @@ from django.db import transaction
 
 from iamroles import canonical
 from iamroles.blueprints.state import RoleState, State
-from iamroles.engine import claim, ends, journal, lease, proof
+from iamroles.engine import claim, ends, journal, lease, proof, trace
 from iamroles.engine.apply import Applying
 from iamroles.engine.ends import Applied, Ending, Stops, Waits
 from iamroles.engine.journal import Journal, number_of
@@ -36,6 +36,7 @@ HELD: Final = timedelta(minutes=5)
 LATER: Final = timedelta(hours=1)
 
 
+@trace.by_run
 def follow_up(*, run_id: int, tools: Tools) -> str:
     """Does the follow-up of an ended run that is due. Returns a word for the log; never raises for what AWS answers."""
     now = tools.now()

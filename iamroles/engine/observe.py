@@ -16,7 +16,7 @@ from iamroles.aws.gateway import AwsError, WrongAccount
 from iamroles.blueprints import facts as facts_module
 from iamroles.blueprints.facts import Facts
 from iamroles.blueprints.state import State
-from iamroles.engine import bound, finish, renew, unattended
+from iamroles.engine import bound, finish, renew, trace, unattended
 from iamroles.engine.look import look_for, quotas_for
 from iamroles.engine.tools import Tools
 from iamroles.models import AskedGroup, Proposal, Request, Revision
@@ -43,6 +43,7 @@ class Seen:
     account_digest: str
 
 
+@trace.by_request
 def observe(*, request_id: int, tools: Tools) -> str:
     """Observes one request that is submitted and due, or in review and outdated. Returns the state it is in
     then, or "not_due".

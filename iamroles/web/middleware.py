@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.cache import patch_vary_headers
 
+from iamroles import correlation
 from iamroles.models.requests import ProposalChanged
 
 _log = structlog.get_logger(__name__)
@@ -30,6 +31,20 @@ class ProposalChangedPage:
         _log.error("proposal_changed", path=request.path, alarm=True)
         context = {"reason": f"{error} Nothing of it can be approved or applied. Tell an operator."}
         return render(request, "409.html", context, status=409)
+
+
+class Correlation:
+    """Everything that follows from this call carries one id, of the proxy in front or fresh. The answer has it."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        given = correlation.taken(request.headers.get(correlation.HEADER, ""))
+        with correlation.bound(given):
+            response = self.get_response(request)
+        response[correlation.HEADER] = given
+        return response
 
 
 class VaryOnHtmx:

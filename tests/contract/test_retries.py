@@ -51,7 +51,7 @@ def gateway(server: Failing) -> BotoGateway:
         partition="aws",
         endpoint=f"http://127.0.0.1:{server.server_address[1]}",
         credentials={"AccessKeyId": "a", "SecretAccessKey": "b", "SessionToken": "c"},
-        correlation="REQ-000001-r1",
+        session_name="REQ-000001-r1",
     )
 
 
