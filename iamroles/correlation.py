@@ -38,6 +38,6 @@ def current() -> str | None:
 
 @contextmanager
 def bound(correlation: str | None) -> Iterator[None]:
-    """Everything inside the block has the id; with None it has none."""
-    with bound_contextvars(**{_KEY: correlation}):
+    """Everything inside the block has the id; with None nothing changes."""
+    with bound_contextvars(**({_KEY: correlation} if correlation else {})):
         yield

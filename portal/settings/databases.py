@@ -44,7 +44,7 @@ def _read(name: str, single: bool) -> dict[str, Any]:
     found = env.database(url)
     if found["ENGINE"] != "django.db.backends.postgresql":
         raise ImproperlyConfigured(f"{name} names SQLite. Production needs PostgreSQL: postgresql://…")
-    return found
+    return found | {"NAME": env.text("ROLEDESK_DATABASE_NAME", str(found["NAME"]))}
 
 
 def _require_apart(users: dict[str, Any]) -> None:

@@ -88,7 +88,7 @@ def installed(folder: Path) -> Iterator[Installation]:
             made.append((role, parts.password or ""))
         app, sealer, (owner, password) = made
         with psycopg.connect(url, autocommit=True) as connection:
-            statement = sql.SQL("CREATE ROLE {} LOGIN CREATEROLE PASSWORD {}")
+            statement = sql.SQL("CREATE ROLE {} LOGIN CREATEROLE CREATEDB PASSWORD {}")
             connection.execute(statement.format(sql.Identifier(owner), sql.Literal(password)))
             own = sql.SQL("ALTER DATABASE {} OWNER TO {}")
             connection.execute(own.format(sql.Identifier(urlsplit(url).path[1:]), sql.Identifier(owner)))

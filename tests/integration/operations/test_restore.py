@@ -1,0 +1,169 @@
+"""Backup and restore on a real PostgreSQL: the rehearsal, and what a worker does with work in flight that it finds in a
+database of an hour ago while AWS has gone on. (Test 31 of the apply engine.)
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import psycopg
+import pytest
+from django.db import connection
+
+from iamroles.models import AuditEvent, Request, Run
+from portal.demo.places import ROOT
+from tests.integration.engine.keys import write_keys
+from tests.integration.engine.world import ROLE, World, people
+from tests.integration.operations.production import Installation, installed
+
+pytestmark = pytest.mark.skipif(connection.vendor != "postgresql", reason="pg_dump is PostgreSQL's")
+
+
+@pytest.fixture(scope="module")
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    with installed(tmp_path_factory.mktemp("installation")) as made:
+        invited = ("people", "invite", "ada@corp.test", "Ada", "Byron", "--print-link")
+        for process, words in (
+            ("owner", ("migrate", "--no-input")),
+            ("owner", ("audit", "grants", "--run")),
+            ("command", invited),
+            ("tend", ("audit", "checkpoint")),
+        ):
+            done = made.run(process, *words)
+            assert done.returncode == 0, done.stderr
+        yield made
+
+
+class TestRehearsal:
+    @staticmethod
+    def rehearse(installation: Installation, *words: str) -> subprocess.CompletedProcess[str]:
+        environment = installation.environment("tend") | {
+            "DATABASE_OWNER_URL_FILE": str(installation.folder / "keys/database-owner.url")
+        }
+        return subprocess.run(
+            [sys.executable, str(ROOT / "scripts/rehearse_restore.py"), *words],
+            env=environment,
+            cwd=installation.folder,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=180,
+        )
+
+    def test_restores_and_verifies_a_dump_while_the_portal_goes_on(self, installation: Installation) -> None:
+        dump = installation.folder / "before.dump"
+        made = subprocess.run(
+            ["pg_dump", "--format=custom", f"--dbname={installation.url}"], capture_output=True, check=True
+        )
+        dump.write_bytes(made.stdout)
+        # Later the portal goes on and seals more: those checkpoints say nothing about the older dump.
+        words = ("people", "invite", "ben@corp.test", "Ben", "Okri", "--print-link")
+        assert installation.run("command", *words).returncode == 0
+        assert installation.run("tend", "audit", "checkpoint").returncode == 0
+        done = self.rehearse(installation, "--dump", str(dump))
+        assert done.returncode == 0, done.stdout + done.stderr
+        lines = done.stdout.splitlines()
+        assert lines[0].startswith("events sealed 1, held against 1 kept checkpoints, root ")
+        assert lines[1] == "work in flight, which a worker compares with AWS before it does anything: none"
+        assert lines[2].startswith("RESTORED AND VERIFIED in ")
+
+    def test_finds_an_event_that_was_changed_before_the_backup(self, installation: Installation) -> None:
+        with psycopg.connect(installation.url, autocommit=True) as superuser:
+            superuser.execute("ALTER TABLE audit_event DISABLE TRIGGER audit_event_no_update")
+            superuser.execute("UPDATE audit_event SET canon = replace(canon, 'Byron', 'Nobody') WHERE id = 1")
+            superuser.execute("ALTER TABLE audit_event ENABLE ALWAYS TRIGGER audit_event_no_update")
+        done = self.rehearse(installation)
+        assert done.returncode == 1
+        assert "NOT RESTORED" in done.stdout
+        assert "EVT-0000001" in done.stdout
+
+    def test_leaves_no_copy_behind(self, installation: Installation) -> None:
+        with psycopg.connect(installation.url) as superuser:
+            rows = superuser.execute(
+                "SELECT datname FROM pg_database WHERE datname LIKE 'roledesk_rehearsal%%'"
+            ).fetchall()
+        assert rows == []
+
+    def test_shows_no_password_in_the_list_of_processes(self) -> None:
+        sys.path.insert(0, str(ROOT / "scripts"))
+        try:
+            import rehearse_restore
+        finally:
+            sys.path.pop(0)
+        command = rehearse_restore.Here("postgresql://owner:s3cret@db:5432/roledesk").tool("pg_dump")
+        assert command == ["pg_dump", "--dbname=postgresql://owner@db:5432/roledesk"]
+
+
+class Backup:
+    """A dump of this test's own database, which can be put back in place."""
+
+    def __init__(self, path: Path) -> None:
+        given = connection.settings_dict
+        self.path = path
+        self.place = f"postgresql://{given['USER']}@{given['HOST']}:{given['PORT']}/{quote(str(given['NAME']))}"
+        self.environment = {**os.environ, "PGPASSWORD": str(given["PASSWORD"])}
+
+    def make(self) -> None:
+        connection.close()
+        self._run("pg_dump", "--format=custom", f"--file={self.path}")
+
+    def restore(self) -> None:
+        connection.close()
+        self._run("psql", "--quiet", "--command=DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+        self._run("pg_restore", "--no-owner", "--exit-on-error", str(self.path))
+
+    def _run(self, *words: str) -> None:
+        command = [words[0], f"--dbname={self.place}", *words[1:]]
+        subprocess.run(command, env=self.environment, check=True, capture_output=True)
+
+
+@pytest.mark.django_db(transaction=True)
+class TestWorkInFlight:
+    @pytest.fixture
+    def world(self, tmp_path: Path, settings: Any) -> World:
+        settings.ROLEDESK_SIGNING_KEY_FILE, settings.ROLEDESK_APPROVAL_PUBLIC_KEYS_FILE = write_keys(tmp_path)
+        return people()
+
+    @pytest.fixture
+    def backup(self, tmp_path: Path) -> Backup:
+        return Backup(tmp_path / "test.dump")
+
+    def after_restore(self, world: World, backup: Backup, request: Request) -> tuple[str, list[str]]:
+        """Restores; returns how the worker ends and what it writes to AWS from then on."""
+        backup.restore()
+        before = len(world.sent())
+        world.clock.pass_by(3600)  # an hour to notice, restore and start the portal
+        return world.apply(Request.objects.get(pk=request.pk)), world.sent()[before:]
+
+    def test_what_was_applied_since_is_not_repeated(self, world: World, backup: Backup) -> None:
+        request = world.approved()
+        backup.make()
+        assert world.apply(request) == "applied"
+        assert self.after_restore(world, backup, request) == ("conflict", [])
+        assert Run.objects.get(request=request).stop_reason == "conflict"
+
+    def test_what_was_changed_since_is_seen_as_it_is(self, world: World, backup: Backup) -> None:
+        first = world.approved()
+        assert world.apply(first) == "applied"
+        second = world.approved(tags={"team": "orders", "cost": "7"})
+        backup.make()
+        assert world.apply(second) == "applied"
+        assert self.after_restore(world, backup, second) == ("applied", [])
+
+    def test_what_others_changed_since_is_a_conflict(self, world: World, backup: Backup) -> None:
+        first = world.approved()
+        assert world.apply(first) == "applied"
+        second = world.approved(tags={"team": "orders", "cost": "7"})
+        backup.make()
+        role = world.aws.roles["ecscodedeployrole"]
+        world.aws.put_role(replace(role, description="Changed by another administrator"))
+        assert self.after_restore(world, backup, second) == ("conflict", [])
+        assert AuditEvent.objects.filter(request=second.reference, action="run.stopped").exists()
+        assert role.arn == ROLE
