@@ -159,16 +159,21 @@ class Applying:
         if odd:
             self._look_again(odd, observed)
             return
-        self.odd_looks = 0
-        self._mark_in_place(remaining)
-        if not remaining and same(observed, target):
-            self._delete_or_confirm(observed)
-            return
-        self.equal_looks = 0
         strangers = explain.foreign_users(observed, stored)
         if strangers:
             raise ends.conflict(stored, strangers, observed, "ForeignUser")
-        step = self._next(remaining[0], observed)
+        self._mark_in_place(remaining)
+        if not remaining and same(observed, target):
+            self.odd_looks = 0
+            self._delete_or_confirm(observed)
+            return
+        self.equal_looks = 0
+        step = self._next(remaining[0])
+        if step is None:
+            outside = Difference(f"call {remaining[0].api}", None, "not planned", remaining[0].resource)
+            self._look_again([outside], observed, "OutsidePlan")
+            return
+        self.odd_looks = 0
         if not self._must_wait_for(step, observed):
             self._write(step, remaining)
 
@@ -193,10 +198,10 @@ class Applying:
             return []
         return explain.uncut(stored, observed) if known.uncut(account, stored, observed, self.tools.now()) else []
 
-    def _look_again(self, odd: list[Difference], observed: State) -> None:
+    def _look_again(self, odd: list[Difference], observed: State, code: str = "NotExplainable") -> None:
         self.odd_looks += 1
         if self.odd_looks >= self.tools.limits.looks:
-            raise ends.conflict(self.proved.stored, odd, observed, "NotExplainable")
+            raise ends.conflict(self.proved.stored, odd, observed, code)
         self.tools.pause(self.tools.limits.verify_pause * self.odd_looks)
 
     def _delete_or_confirm(self, observed: State) -> None:
@@ -247,13 +252,9 @@ class Applying:
         if there:
             journal.in_place(self.journal, there)
 
-    def _next(self, call: Call, observed: State) -> Step:
-        """Returns the planned step that comes next. A call outside the plan is a conflict."""
-        for step in self.journal.steps:
-            if explain.is_planned(call, call_of(step)):
-                return step
-        outside = Difference(f"call {call.api}", None, "not planned", call.resource)
-        raise ends.conflict(self.proved.stored, [outside], observed, "OutsidePlan")
+    def _next(self, call: Call) -> Step | None:
+        """Returns the planned step that comes next, None for a call outside the plan."""
+        return next((step for step in self.journal.steps if explain.is_planned(call, call_of(step))), None)
 
     def _must_wait_for(self, step: Step, observed: State) -> bool:
         """An own success that AWS does not show yet is waited for; an unknown creating call waits the quiet period."""

@@ -173,9 +173,7 @@ FOREIGN = [
         scenarios=("create", "removal of a role"),
     ),
     Foreign("takes the policy's name first", _take_policy, _policy_is_theirs, scenarios=("deployer",)),
-    Foreign(
-        "uses our policy elsewhere", _use_elsewhere, _used_elsewhere, ("CreatePolicyVersion",), scenarios=_WITH_POLICY
-    ),
+    Foreign("uses our policy elsewhere", _use_elsewhere, _used_elsewhere, scenarios=_WITH_POLICY),
     Foreign("adds a policy version", _add_version, _reads_theirs, ("CreatePolicyVersion",), scenarios=_WITH_ROOM),
     Foreign(
         "breaks a passed role's trust",

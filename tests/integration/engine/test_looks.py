@@ -9,7 +9,7 @@ import pytest
 
 from iamroles.aws.fake import FakeGateway
 from iamroles.blueprints.grants import grant_document
-from iamroles.blueprints.state import RoleState
+from iamroles.blueprints.state import PolicyState, RoleState
 from iamroles.iam import documents, trust
 from iamroles.models import ManagedRole, Proposal, Request, Team
 from iamroles.proposal import read
@@ -103,6 +103,43 @@ class TestOutsideThePlan:
         world.aws.policies[POLICY].versions["v2"] = target.document
         assert world.apply(request) == "conflict"
         assert (world.run(request).detail["code"], world.sent()) == ("OutsidePlan", [])
+
+    def test_reads_of_different_ages_are_looked_at_again(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The version that we just made is listed already, while the policy still tells its old default."""
+        world.aws.put_policy(POLICY, grant_document((f"{TASK}-old",)))
+        managed(world, POLICY)
+        request = world.approved()
+        before = world.aws.gateway().policy(POLICY)
+        assert before is not None
+        real, stale = FakeGateway.policy, [2]
+
+        def mixed(self: FakeGateway, arn: str) -> PolicyState | None:
+            live = real(self, arn)
+            if arn == POLICY and live and world.sent() and stale[0]:
+                stale[0] -= 1
+                return replace(before, versions=live.versions)
+            return live
+
+        monkeypatch.setattr(FakeGateway, "policy", mixed)
+        assert world.apply(request) == "applied"
+        assert (world.sent(), stale) == (["CreatePolicyVersion"], [0])
+
+    def test_a_policy_that_others_took_with_our_last_call_is_a_conflict(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        world.aws.put_policy(POLICY, grant_document((f"{TASK}-old",)))
+        managed(world, POLICY)
+        request = world.approved()
+        real = FakeGateway.policy
+        stranger = f"arn:aws:iam::{world.account.number}:role/theirs"
+
+        def taken(self: FakeGateway, arn: str) -> PolicyState | None:
+            live = real(self, arn)
+            return replace(live, users=live.users | {stranger}) if arn == POLICY and live and world.sent() else live
+
+        monkeypatch.setattr(FakeGateway, "policy", taken)
+        assert world.apply(request) == "conflict"
+        assert (world.run(request).detail["code"], world.sent()) == ("ForeignUser", ["CreatePolicyVersion"])
 
     def test_a_policy_that_others_use_meanwhile_is_not_changed(self, world: World) -> None:
         world.aws.put_policy(POLICY, grant_document((f"{TASK}-old",)))
