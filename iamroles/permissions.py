@@ -223,6 +223,11 @@ def may_confirm_resolution(user: User, request: Request, proposed_by: int) -> Al
     return _may_act_on(user, request)
 
 
+def may_see_to_follow_up(user: User) -> Allowance:
+    """Returns whether the person may have a stopped follow-up tried again, or end it once a look shows it done."""
+    return may_operate(user)
+
+
 def may_force_lease(user: User, request: Request) -> Allowance:
     """Returns whether the person may take a lease away from a worker that does not answer."""
     return _may_act_on(user, request)

@@ -102,6 +102,8 @@ EVENTS: Final[dict[str, Keys]] = {
     "run.stopped": _keys("run reason"),
     "run.verified": _keys("run target_digest read_digest"),
     "run.released": _keys("run"),
+    "follow_up.retried": _keys("run"),
+    "follow_up.settled": _keys("run live_digest"),
     "lease.forced": _keys("resource previous_fence"),
     # inventory, drift, AWS
     "drift.detected": _keys("resource desired_digest live_digest changes"),

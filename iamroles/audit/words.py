@@ -70,6 +70,8 @@ SENTENCES: Final[dict[str, str]] = {
     "run.stopped": "Applying {request} stopped: {reason}.",
     "run.verified": "{actor} read AWS back for {request}: it says what was approved.",
     "run.released": "{actor} released {request} from quarantine{why}.",
+    "follow_up.retried": "{actor} ordered another try at the follow-up of {request}{why}.",
+    "follow_up.settled": "{actor} ended the follow-up of {request}: AWS has its deny for older sessions no more{why}.",
     "lease.forced": "{actor} forced the lease of {resource}{why}.",
     "drift.detected": "{resource} no longer reads as the inventory says.",
     "drift.cleared": "{resource} reads as the inventory says again.",

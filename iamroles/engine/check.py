@@ -12,16 +12,17 @@ import structlog
 from iamroles.aws.gateway import AwsError, WrongAccount
 from iamroles.blueprints import facts as facts_module
 from iamroles.blueprints.state import RoleState, State
-from iamroles.engine.compare import compare
+from iamroles.engine.compare import compare, compare_deny
 from iamroles.engine.look import look_for
 from iamroles.engine.observe import HELD
 from iamroles.engine.tools import Tools
 from iamroles.iam import catalogue, wording
-from iamroles.models import ObservationOrder, current_rules
+from iamroles.models import ObservationOrder, Request, current_rules
 from iamroles.models.requests import ProposalChanged
 from iamroles.proposal import older_sessions, propose
 from iamroles.proposal.calls import Call
 from iamroles.proposal.propose import Envelope
+from iamroles.rules import states
 
 _log = structlog.get_logger(__name__)
 TRIES = 3  # somebody waits in front of the page
@@ -33,14 +34,14 @@ _MISSING = {
 
 
 def answer_order(*, order_id: int, tools: Tools) -> str:
-    """Answers one order that is due: "right", "missing", "different", "equal", "failed" or "not_due"."""
+    """Answers one order that is due. Returns the `state` of its answer, "failed" or "not_due"."""
     now = tools.now()
     rows = ObservationOrder.objects.filter(pk=order_id, answered_at=None, next_try_at__lte=now)
     if not rows.update(next_try_at=now + HELD):
         return "not_due"
     order = ObservationOrder.objects.select_related("account__owner", "request").get(pk=order_id)
     try:
-        result = compare(order, order.request, tools) if order.request is not None else _check(order, tools)
+        result = _compare(order, order.request, tools) if order.request is not None else _check(order, tools)
     except (AwsError, WrongAccount, ProposalChanged) as error:
         code = error.code if isinstance(error, AwsError) else type(error).__name__
         _log.warning("check_failed", order=order_id, code=code)
@@ -57,6 +58,11 @@ def answer_order(*, order_id: int, tools: Tools) -> str:
         answered_at=tools.now(), next_try_at=None, result=result
     )
     return str(result["state"])
+
+
+def _compare(order: ObservationOrder, request: Request, tools: Tools) -> dict[str, Any]:
+    run = request.stopped_follow_up() if request.state == states.CLOSED else None
+    return compare_deny(order, request, run, tools) if run is not None else compare(order, request, tools)
 
 
 def _check(order: ObservationOrder, tools: Tools) -> dict[str, Any]:

@@ -10,10 +10,13 @@ from iamroles import canonical
 from iamroles.blueprints.state import State
 from iamroles.engine import finish
 from iamroles.engine.explain import Difference, fit, parts
+from iamroles.engine.journal import cut_until
 from iamroles.engine.look import look_at
 from iamroles.engine.tools import Tools
-from iamroles.models import ManagedPolicy, ManagedRole, ObservationOrder, Request
+from iamroles.iam import arns, documents
+from iamroles.models import ManagedPolicy, ManagedRole, ObservationOrder, Request, Run
 from iamroles.models.requests import ProposalChanged
+from iamroles.proposal import older_sessions
 from iamroles.proposal.propose import Stored, read
 
 
@@ -43,6 +46,31 @@ def compare(order: ObservationOrder, request: Request, tools: Tools) -> dict[str
         "live_digest": canonical.digest(observed.as_mapping()),
         "role": observed.role.as_mapping() if observed.role else None,
         "parts": [difference.as_mapping() for difference in found],
+        "aws_at": clock.at.isoformat() if clock else None,
+        "observed_at": tools.now().isoformat(),
+    }
+
+
+def compare_deny(order: ObservationOrder, request: Request, run: Run, tools: Tools) -> dict[str, Any]:
+    """Returns the answer for a follow-up that stopped: `state` is "gone" or "left", for the deny that it is about.
+
+    The proposal is not read: that it cannot be trusted may be why the follow-up stopped. What else stands under the
+    name is left too, unless it is a deny of ours for another time. Raises AwsError and WrongAccount.
+    """
+    account = order.account
+    gateway = tools.sessions.reading(tools.portal(account), f"LOOK-{order.pk}")
+    role = gateway.role(arns.role_arn(account.partition, account.number, request.role_name, account.role_path))
+    given = role.inline.get(older_sessions.NAME) if role else None
+    own = cut_until(run)
+    gone = role is None or given is None or older_sessions.denied_until(role) not in ("", own)
+    live = None if given is None else documents.canonical(given).decode()
+    clock = gateway.clock()
+    left = Difference(f"inline {older_sessions.NAME}", live, None, live)
+    return {
+        "state": "gone" if gone else "left",
+        "run": run.number,
+        "live_digest": canonical.digest(role.as_mapping() if role else None),
+        "parts": [] if gone else [left.as_mapping()],
         "aws_at": clock.at.isoformat() if clock else None,
         "observed_at": tools.now().isoformat(),
     }

@@ -63,12 +63,19 @@ class Journal:
     @property
     def cut_until(self) -> str | None:
         """From when on a session is not cut off, as the deny says it; None until the trust was seen as approved."""
-        at = self.trust_changed_at
-        return f"{at + timedelta(seconds=older_sessions.SPREADS):%Y-%m-%dT%H:%M:%SZ}" if at else None
+        return cut_until(self.run)
 
     def begun(self) -> bool:
         """Returns True once any call for this proposal was intended, in whichever run."""
         return Step.objects.filter(run__proposal_id=self.run.proposal_id, attempt__gt=0).exists()
+
+
+def cut_until(run: Run) -> str | None:
+    """Returns until when the deny that a run puts, or follows up, cuts sessions off; None while that is open."""
+    at = run.detail.get(TRUST_CHANGED)
+    if not at:
+        return None
+    return f"{datetime.fromisoformat(at) + timedelta(seconds=older_sessions.SPREADS):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def number_of(run: Run) -> str:

@@ -94,6 +94,11 @@ class Request(models.Model):
         runs = self.runs.filter(proposal__revision__number=self.revision_number).exclude(stop_reason=states.RECALLED)
         return runs.select_related("request", "proposal").order_by("-number").first()
 
+    def stopped_follow_up(self) -> Run | None:
+        """Returns the newest follow-up, of whichever revision, that stopped and that no operator has seen to yet."""
+        stopped = self.runs.filter(state=states.STOPPED, detail__follow_up=True)
+        return stopped.select_related("request", "proposal").order_by("-number").first()
+
     def touched(self) -> bool:
         """Returns True once an AWS call of any revision was intended: then AWS may hold parts of it."""
         return self.runs.filter(steps__attempt__gt=0).exists()

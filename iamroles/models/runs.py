@@ -18,7 +18,8 @@ from iamroles.rules import states
 class Run(models.Model):
     """One attempt to apply an approved proposal. `fence` is the lease's number at the claim.
 
-    `stop_reason` is set iff stopped; `detail` then says what AWS or the check answered (code, message, api).
+    `stop_reason` is set iff stopped; `detail` then says what AWS or the check answered (code, message, api). Its
+    `follow_up` is True for a follow-up that stopped, "retried" or "settled" once an operator has seen to it.
     `follow_up_at` is set on a done or stopped run while something is to be taken away again once its request is closed.
     """
 

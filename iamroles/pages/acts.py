@@ -92,6 +92,16 @@ ACTS: Final[dict[str, Act]] = {
             ),
         ),
         Act(
+            "retry-follow-up",
+            "Try the follow-up again",
+            "Try the follow-up of {ref} again?",
+            "Try the follow-up again",
+            (
+                "A worker proves again that the plan is the approved one, then deletes the deny for older sessions.",
+                "If it is still not proved, the follow-up stops again and nothing is changed in AWS.",
+            ),
+        ),
+        Act(
             "force-lease",
             "Force lease",
             "Take the lease away for {ref}?",
@@ -125,6 +135,8 @@ def offered_slugs(
         return ()
     if request.state == states.SUBMITTED:
         return ("look-again",) if request.next_try_at is None else ()
+    if request.state == states.CLOSED and request.stopped_follow_up() is not None:
+        return ("retry-follow-up", CHECK)
     if request.outcome in _CHECKED:
         return (CHECK,)
     if request.state != states.APPROVED or run is None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models import Exists, OuterRef, QuerySet, Subquery
 
 from iamroles import permissions
 from iamroles.models import AwsAccount, KillSwitch, Lease, Request, Run, User
@@ -62,6 +62,8 @@ def jobs(user: User, at: datetime) -> Jobs:
     approved = Request.objects.filter(state=states.APPROVED).annotate(latest=Subquery(newest.values("state")[:1]))
     stuck = [*_loaded(approved.filter(latest=states.STOPPED))]
     stuck += _loaded(Request.objects.filter(state=states.SUBMITTED, next_try_at=None))
+    followed = Run.objects.filter(request=OuterRef("pk"), state=states.STOPPED, detail__follow_up=True)
+    stuck += _loaded(Request.objects.filter(Exists(followed), state=states.CLOSED))
     waiting = _loaded(approved.filter(latest=states.WAITING))
     involved = permissions.involved_in(user, [row.pk for row in stuck])
     return Jobs(
@@ -81,6 +83,8 @@ def _job(row: Request, user: User, involved: Container[int]) -> Job:
     runs: list[Run] = getattr(row, "current_runs", [])
     run = runs[0] if runs else None
     shown, in_place = status.listed_status(row)
+    if row.state == states.CLOSED:
+        in_place = "follow-up stopped"
     return Job(
         request=row,
         status=shown,

@@ -120,6 +120,17 @@ _CHOICES: Final[dict[str, tuple[str, ...]]] = {
 }
 
 
+_LEFT: Final = (
+    "What was approved cannot be proved any more, so the deny for older sessions was not taken away. It cuts off "
+    "sessions from before the change of trust alone; none of them lives any more."
+)
+_LEFT_CHOICES: Final = (
+    "Operator and security: look at the event of this run in the audit history before anything else.",
+    "If the cause is gone, an operator has the follow-up tried again.",
+    "Otherwise somebody deletes the inline policy in AWS; an operator ends the follow-up once a look shows it gone.",
+)
+
+
 def stopped_of(run: Run, steps: Sequence[StepView]) -> Stopped:
     """Returns the four answers from the steps as the journal knows them."""
     detail: dict[str, Any] = run.detail
@@ -132,8 +143,8 @@ def stopped_of(run: Run, steps: Sequence[StepView]) -> Stopped:
         not_done=tuple(step for step in steps if step.state not in ("ok", *unsure)),
         unknown=tuple(step for step in steps if step.state in unsure),
         cause=cause_of(run),
-        meaning=_MEANINGS[run.stop_reason],
-        choices=_CHOICES[run.stop_reason],
+        meaning=_LEFT if detail.get("follow_up") else _MEANINGS[run.stop_reason],
+        choices=_LEFT_CHOICES if detail.get("follow_up") else _CHOICES[run.stop_reason],
         api=str(detail.get("api") or ""),
         code=str(detail.get("code") or ""),
         message=str(detail.get("message") or ""),

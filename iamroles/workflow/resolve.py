@@ -31,6 +31,8 @@ def check_against_aws(*, request_id: int, user: User, actor: Actor, at: datetime
     """
     request = lock(request_id)
     require(permissions.may_check_against_aws(user))
+    if request.state == states.CLOSED and request.stopped_follow_up() is not None:
+        return _order(request, user, actor, at)
     if (request.state != states.APPROVED and request.outcome not in _CHECKED) or request.current_proposal() is None:
         raise WrongState(request.reference, "be held against AWS", request.outcome or request.state)
     return _order(request, user, actor, at)

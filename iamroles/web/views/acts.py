@@ -21,7 +21,7 @@ from iamroles.web.caller import actor_of, user_of
 from iamroles.web.once import once
 from iamroles.web.operating import Typed, act_once, typed_on
 from iamroles.web.reading import load_request, may_look, refuse_look
-from iamroles.workflow import repair, resolve
+from iamroles.workflow import follow_up, repair, resolve
 from iamroles.workflow.verbs import NotAllowed
 
 _VERBS: Final[dict[str, Callable[..., Any]]] = {
@@ -32,6 +32,7 @@ _VERBS: Final[dict[str, Callable[..., Any]]] = {
     "try-now": repair.try_now,
     "look-again": repair.look_again,
     "force-lease": repair.force_lease,
+    "retry-follow-up": follow_up.retry_follow_up,
 }
 _DONE: Final = {
     "retry": "A new run of {ref} is ordered.",
@@ -41,6 +42,17 @@ _DONE: Final = {
     "try-now": "{ref} is tried as soon as a worker takes it.",
     "look-again": "A worker looks at AWS again for {ref}.",
     "force-lease": "The lease is free; the next worker looks at AWS before it writes.",
+    "retry-follow-up": "The follow-up of {ref} is tried as soon as a worker takes it.",
+}
+
+
+_SETTLING: Final[dict[str, tuple[Callable[..., Any], str]]] = {
+    "propose": (
+        resolve.propose_resolution,
+        "{ref} waits for a second operator to confirm that it is resolved.",
+    ),
+    "confirm": (resolve.confirm_resolution, "{ref} is closed as resolved."),
+    "settle": (follow_up.settle_follow_up, "The follow-up of {ref} is ended."),
 }
 
 
@@ -112,21 +124,21 @@ def _against(request: HttpRequest, row: Request, typed: Typed, problems: list[tu
 @login_required
 @require_POST
 def request_resolve(request: HttpRequest, request_id: int) -> HttpResponse:
-    """States that a stopped request is settled, or confirms another operator's statement."""
+    """States that a stopped request is settled, or confirms another operator's statement, or ends a follow-up."""
     row = load_request(request_id)
     for allowed in (may_look(request, row), permissions.may_operate(user_of(request))):
         if not allowed.allowed:
             return refuse_look(request, "mark_resolved", allowed, row)
     page = reverse("request_against_aws", args=[row.pk])
-    confirms = request.POST.get("act") == "confirm"
+    act = request.POST.get("act", "")
+    act = act if act in _SETTLING else "propose"
+    verb, done = _SETTLING[act]
     return act_once(
         request,
-        resolve.confirm_resolution if confirms else resolve.propose_resolution,
+        verb,
         {"request_id": row.pk},
-        done=f"{row.reference} is closed as resolved."
-        if confirms
-        else f"{row.reference} waits for a second operator to confirm that it is resolved.",
-        back=reverse("request_detail", args=[row.pk]) if confirms else page,
+        done=done.format(ref=row.reference),
+        back=page if act == "propose" else reverse("request_detail", args=[row.pk]),
         again=lambda typed, problems: _against(request, row, typed, problems),
         page=page,
     )

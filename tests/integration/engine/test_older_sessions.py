@@ -12,14 +12,17 @@ import pytest
 from iamroles.audit.reading import wrong_states
 from iamroles.aws.gateway import AwsError, WrongAccount
 from iamroles.blueprints.state import RoleState
-from iamroles.engine import follow_up, observe, sweep
+from iamroles.engine import check, follow_up, observe, sweep
 from iamroles.iam import documents, trust
-from iamroles.models import AuditEvent, Decision, ManagedRole, Request, Run
+from iamroles.models import AuditEvent, Decision, ManagedRole, Request, Run, User
 from iamroles.pages.operations import health
 from iamroles.proposal import older_sessions
+from iamroles.transitions import WrongState
+from iamroles.workflow import follow_up as follow_ups
 from iamroles.workflow import repair, resolve
+from iamroles.workflow.verbs import Invalid, NotAllowed
 from tests.integration.engine.test_repair import Verb, act, person
-from tests.integration.engine.world import NUMBER, POLICY, QUICK, ROLE, TASK, World
+from tests.integration.engine.world import NUMBER, POLICY, QUICK, ROLE, TASK, World, actor
 
 NAME = older_sessions.NAME
 CUT = [
@@ -406,6 +409,80 @@ class TestFollowUp:
         self._stopped_once(world, request)
         assert list(wrong_states("default")) == []
 
+    def test_one_that_stopped_is_tried_again_once_its_cause_is_gone(self, world: World, wrong: RoleState) -> None:
+        request = self._invalid(world)
+        Decision.objects.update(ended_by="")
+        act(follow_ups.retry_follow_up, world, request, person(world, "oskar"))
+        assert request.stopped_follow_up() is None
+        self._when_due(world, "followed_up", wait=0)
+        assert NAME not in live(world).inline
+        assert self._stopped_work(world) == "None."
+        told = ["follow_up.retried", "run.started", "step.intended", "step.completed", "run.verified"]
+        assert world.events(request)[-5:] == told
+        assert list(wrong_states("default")) == []
+
+    def test_one_whose_cause_stays_stops_again_and_is_shown_again(self, world: World, wrong: RoleState) -> None:
+        request = self._invalid(world)
+        act(follow_ups.retry_follow_up, world, request, person(world, "oskar"))
+        self._when_due(world, "invalid", wait=0)
+        assert NAME in live(world).inline
+        assert "1 follow-up is not what was approved" in self._stopped_work(world)
+        assert [run.stop_reason for run in request.runs.order_by("number")] == ["", "invalid", "invalid"]
+
+    def test_one_that_stopped_is_ended_once_a_look_shows_the_deny_gone(self, world: World, wrong: RoleState) -> None:
+        request, oskar = self._invalid(world), person(world, "oskar")
+        with pytest.raises(Invalid, match="not looked at within the last ten minutes"):
+            act(follow_ups.settle_follow_up, world, request, oskar)
+        assert self._looked(world, request, oskar) == "left"
+        with pytest.raises(Invalid, match="still on the role"):
+            act(follow_ups.settle_follow_up, world, request, oskar)
+        world.aws.roles["ecscodedeployrole"] = replace(live(world), inline={})
+        assert self._looked(world, request, oskar) == "gone"
+        sent = world.sent()
+        act(follow_ups.settle_follow_up, world, request, oskar)
+        assert world.sent() == sent
+        assert self._stopped_work(world) == "None."
+        told = AuditEvent.objects.get(action="follow_up.settled")
+        assert (told.request, json.loads(told.canon)["reason"]) == (request.reference, "Looked into it, OPS-7")
+        for verb in (follow_ups.settle_follow_up, follow_ups.retry_follow_up):
+            with pytest.raises(WrongState, match="without a stopped follow-up"):
+                act(verb, world, request, oskar)
+        assert self.due(world) == ()
+        Decision.objects.update(ended_by="")
+        assert list(wrong_states("default")) == []
+
+    def test_a_later_deny_and_a_role_that_is_gone_leave_nothing_to_do(self, world: World, wrong: RoleState) -> None:
+        request, oskar = self._invalid(world), person(world, "oskar")
+        strange = documents.parse(
+            {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "*", "Resource": "*"}]}
+        )
+        for given, state in ((strange, "left"), (older_sessions.document("2027-01-01T00:00:00Z"), "gone")):
+            world.aws.roles["ecscodedeployrole"] = replace(live(world), inline={NAME: given})
+            assert self._looked(world, request, oskar) == state
+        del world.aws.roles["ecscodedeployrole"]
+        assert self._looked(world, request, oskar) == "gone"
+
+    def test_only_operators_see_to_it(self, world: World, wrong: RoleState) -> None:
+        request = self._invalid(world)
+        for verb in (follow_ups.settle_follow_up, follow_ups.retry_follow_up):
+            with pytest.raises(NotAllowed):
+                act(verb, world, request, world.requester)
+        assert request.stopped_follow_up() is not None
+
+    def _invalid(self, world: World) -> Request:
+        request = applied(world)
+        Decision.objects.update(ended_by="withdrawn")
+        self._when_due(world, "invalid")
+        return request
+
+    def _looked(self, world: World, request: Request, user: User) -> str:
+        order = resolve.check_against_aws(request_id=request.pk, user=user, actor=actor(user), at=world.clock())
+        return check.answer_order(order_id=order.pk, tools=world.tools())
+
+    def _stopped_work(self, world: World) -> str:
+        (said,) = [row.sentence for row in health(world.clock()).rows if row.name == "Stopped work"]
+        return said
+
     def _stopped_once(self, world: World, request: Request) -> None:
         """One run says so, operators are told, and no other begins however long it takes."""
         run = request.runs.order_by("-number")[0]
@@ -413,7 +490,7 @@ class TestFollowUp:
         world.clock.pass_by(24 * 3600)
         assert self.due(world) == ()
         assert AuditEvent.objects.filter(action="run.stopped", request=request.reference).count() == 1
-        (said,) = [row.sentence for row in health(world.clock()).rows if row.name == "Stopped work"]
+        said = self._stopped_work(world)
         assert "1 follow-up is not what was approved" in said
 
     def _when_due(self, world: World, word: str, wait: float = 12 * 3600 + 75) -> None:

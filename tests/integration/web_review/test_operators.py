@@ -232,6 +232,60 @@ def answered(row: Request, state: str, minutes: float = 0, **result: Any) -> Obs
     )
 
 
+class TestFollowUp:
+    """The deny for older sessions that a follow-up did not take away, since it could not be proved any more."""
+
+    @pytest.fixture
+    def stopped(self, row: Request) -> Run:
+        put_into(row, "applied")
+        return world.stopped(world.run_of(row), "invalid", follow_up=True)
+
+    def test_is_listed_as_stuck_work_with_what_can_be_done(
+        self, row: Request, stopped: Run, signed_in: NewClient
+    ) -> None:
+        client = signed_in("oskar")
+        assert "1 follow-up is not what was approved" in text_of(client.get(reverse("operations_health")))
+        for page in (reverse("operations_jobs"), reverse("request_detail", args=[row.pk])):
+            shown = text_of(client.get(page))
+            assert act_address(row, "retry-follow-up") in shown
+            assert reverse("request_against_aws", args=[row.pk]) in shown
+        assert "follow-up stopped" in text_of(client.get(reverse("operations_jobs")))
+        run = text_of(client.get(reverse("run_detail", args=[row.pk, stopped.number])))
+        assert "an operator ends the follow-up once a look shows it gone" in run
+        assert "An operator abandons it" not in run
+
+    def test_is_tried_again_with_a_reason(
+        self, row: Request, stopped: Run, signed_in: NewClient, key: Key, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        Run.objects.filter(request=row, number=1).update(detail={"trust_changed_at": world.now().isoformat()})
+        path = act_address(row, "retry-follow-up")
+        assert "then deletes the deny" in text_of(signed_in("oskar").get(path))
+        typed = {"idempotency_key": key(), "reason": "The approval is back, OPS-9"}
+        assert signed_in("oskar").post(path, typed).status_code == 303
+        assert Run.objects.get(request=row, number=1).follow_up_at is not None
+        page = text_of(signed_in("oskar").get(reverse("operations_jobs")))
+        assert row.reference not in page
+
+    def test_is_ended_over_a_look_that_found_it_gone(
+        self, row: Request, stopped: Run, signed_in: NewClient, key: Key
+    ) -> None:
+        path, resolve = reverse("request_against_aws", args=[row.pk]), reverse("request_resolve", args=[row.pk])
+        client = signed_in("oskar")
+        left = {"parts": [{"part": "inline portal-deny-older-sessions", "base": "{}", "target": None, "live": "{}"}]}
+        answered(row, "left", run=stopped.number, live_digest="0" * 64, **left)
+        page = text_of(client.get(path))
+        assert "The deny for older sessions is still on the role" in page
+        assert 'value="settle"' not in page
+        said = {"act": "settle", "reason": "Deleted by hand, OPS-9"}
+        assert client.post(resolve, {**said, "idempotency_key": key()}).status_code == 422
+        answered(row, "gone", run=stopped.number, live_digest="0" * 64)
+        assert f"End the follow-up of {row.reference}" in text_of(client.get(path))
+        assert client.post(resolve, {**said, "idempotency_key": key()}).status_code == 303
+        assert "Stopped work" in text_of(client.get(reverse("operations_health")))
+        assert "not what was approved" not in text_of(client.get(reverse("operations_health")))
+        assert 'value="settle"' not in text_of(client.get(path))
+
+
 class TestAgainstAws:
     def path(self, row: Request) -> str:
         return reverse("request_against_aws", args=[row.pk])
