@@ -149,12 +149,14 @@ class FollowingUp(Applying):
         return documents.equal(deny, older_sessions.document(self.journal.cut_until))
 
     def _gone(self, role: RoleState | None) -> None:
-        (step,) = self.journal.steps
+        """Two looks after our own call; what is known from reads alone takes as many as a deletion does."""
+        (step,), limits = self.journal.steps, self.tools.limits
         if step.state == journal.UNKNOWN:
             journal.looked_up(self.journal, step, "done")
+        doubtful = step.state != journal.OK
         self.equal_looks += 1
-        if self.equal_looks < 2:
-            self.tools.pause(self.tools.limits.verify_pause)
+        if self.equal_looks < (limits.absent_looks if doubtful else 2):
+            self.tools.pause(limits.absent_pause if doubtful else limits.verify_pause)
             return
         now = self.tools.now()
         wanted = older_sessions.without(role).as_mapping() if role else None

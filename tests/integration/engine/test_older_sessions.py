@@ -338,6 +338,18 @@ class TestFollowUp:
         self._when_due(world, "followed_up")
         assert (world.sent(), live(world)) == (sent, anew)
 
+    def test_absence_is_not_believed_from_two_looks(
+        self, world: World, wrong: RoleState, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A deny that AWS does not show for a moment would stay for ever."""
+        from iamroles.aws.fake import FakeGateway
+
+        applied(world)
+        real, lies = FakeGateway.role, [None] * 4
+        monkeypatch.setattr(FakeGateway, "role", lambda gateway, arn: lies.pop() if lies else real(gateway, arn))
+        self._when_due(world, "followed_up")
+        assert NAME not in live(world).inline
+
     def test_a_deny_that_is_gone_needs_no_call(self, world: World, wrong: RoleState) -> None:
         applied(world)
         world.aws.roles["ecscodedeployrole"] = replace(live(world), inline={})
