@@ -100,6 +100,8 @@ def _work(following: FollowingUp, done: Run, tools: Tools) -> str:
     try:
         following.go()
     except Ending as ending:
+        if isinstance(ending, Stops) and ending.reason == "quarantined":
+            journal.start_over(following.journal)
         if isinstance(ending, Stops) and ending.reason != "invalid":
             ending = Waits(str(ending.event.get("code", ending.reason)), LATER)
         if isinstance(ending, Stops):

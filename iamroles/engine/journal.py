@@ -352,6 +352,13 @@ def _keep(journal: Journal, **values: Any) -> None:
         setattr(journal.run, name, value)
 
 
+def start_over(journal: Journal) -> None:
+    """Forgets tries and deaths, so that what was held back can be tried again. Raises FencedOut."""
+    with transaction.atomic():
+        lease.require_ours(journal.held)
+        _keep(journal, tries=0, detail={key: value for key, value in journal.run.detail.items() if key != "deaths"})
+
+
 def fenced_out(journal: Journal) -> None:
     """Records that we lost the lease; the run belongs to whoever took it over."""
     with transaction.atomic():

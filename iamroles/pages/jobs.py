@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from django.db.models import Exists, OuterRef, QuerySet, Subquery
+from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 
 from iamroles import permissions
 from iamroles.models import AwsAccount, KillSwitch, Lease, Request, Run, User
 from iamroles.pages import status
 from iamroles.pages.acts import offered
+from iamroles.pages.operations import FOLLOW_UPS_LATE
 from iamroles.pages.status import Status
 from iamroles.rules import states
 
@@ -62,7 +63,8 @@ def jobs(user: User, at: datetime) -> Jobs:
     approved = Request.objects.filter(state=states.APPROVED).annotate(latest=Subquery(newest.values("state")[:1]))
     stuck = [*_loaded(approved.filter(latest=states.STOPPED))]
     stuck += _loaded(Request.objects.filter(state=states.SUBMITTED, next_try_at=None))
-    followed = Run.objects.filter(request=OuterRef("pk"), state=states.STOPPED, detail__follow_up=True)
+    late = Q(state=states.WAITING, started_at__lt=at - FOLLOW_UPS_LATE)
+    followed = Run.objects.filter(Q(state=states.STOPPED, detail__follow_up=True) | late, request=OuterRef("pk"))
     stuck += _loaded(Request.objects.filter(Exists(followed), state=states.CLOSED))
     waiting = _loaded(approved.filter(latest=states.WAITING))
     involved = permissions.involved_in(user, [row.pk for row in stuck])
@@ -84,7 +86,7 @@ def _job(row: Request, user: User, involved: Container[int]) -> Job:
     run = runs[0] if runs else None
     shown, in_place = status.listed_status(row)
     if row.state == states.CLOSED:
-        in_place = "follow-up stopped"
+        in_place = "follow-up not done"
     return Job(
         request=row,
         status=shown,

@@ -35,6 +35,7 @@ from iamroles.rules import states
 
 LATE: Final = timedelta(seconds=60)  # work that is due for longer than this means that no worker takes it
 NOTICES_LATE: Final = timedelta(minutes=10)
+FOLLOW_UPS_LATE: Final = timedelta(days=1)  # a follow-up that waits is tried each hour, and nobody waits for it
 TRIES_AT_MOST: Final = 12
 
 
@@ -69,7 +70,7 @@ class Due:
 def health(at: datetime) -> Health:
     """Returns the state of the portal at a moment. The number of queries is constant."""
     due = due_work(at)
-    work = (_worker(due, at), _waiting(due), _stuck(), _paused())
+    work = (_worker(due, at), _waiting(due), _stuck(at), _paused())
     accounts = account_pages.accounts()
     rows = (_database(), *work, _accounts(accounts), _inventory(accounts), _sealing(at), _notices(at))
     bad = [row for row in rows if row.tone == "bad"]
@@ -150,15 +151,18 @@ def _waiting(due: Due) -> HealthRow:
     return HealthRow("Waiting work", what, "ok", since=due.oldest)
 
 
-def _stuck() -> HealthRow:
-    stopped = Run.objects.filter(state=states.STOPPED).aggregate(
-        runs=Count("pk", filter=Q(request__state=states.APPROVED)),
-        invalid=Count("pk", filter=Q(detail__follow_up=True)),
+def _stuck(at: datetime) -> HealthRow:
+    stopped, closed = Q(state=states.STOPPED), Q(request__state=states.CLOSED)
+    found = Run.objects.filter(state__in=(states.STOPPED, states.WAITING)).aggregate(
+        runs=Count("pk", filter=stopped & Q(request__state=states.APPROVED)),
+        invalid=Count("pk", filter=stopped & Q(detail__follow_up=True)),
+        unended=Count("pk", filter=closed & Q(state=states.WAITING, started_at__lt=at - FOLLOW_UPS_LATE)),
     )
     looks = Request.objects.filter(state=states.SUBMITTED, next_try_at=None).count()
     counted = (
-        (stopped["runs"], "run has stopped", "runs have stopped"),
-        (stopped["invalid"], "follow-up is not what was approved", "follow-ups are not what was approved"),
+        (found["runs"], "run has stopped", "runs have stopped"),
+        (found["invalid"], "follow-up is not what was approved", "follow-ups are not what was approved"),
+        (found["unended"], "follow-up has been tried for a day", "follow-ups have been tried for a day"),
         (looks, "look at AWS was given up", "looks at AWS were given up"),
     )
     parts = [f"{count} {one if count == 1 else many}" for count, one, many in counted if count]

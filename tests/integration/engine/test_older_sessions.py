@@ -15,6 +15,7 @@ from iamroles.blueprints.state import RoleState
 from iamroles.engine import check, follow_up, observe, sweep
 from iamroles.iam import documents, trust
 from iamroles.models import AuditEvent, Decision, ManagedRole, Request, Run, User
+from iamroles.pages.jobs import jobs
 from iamroles.pages.operations import health
 from iamroles.proposal import older_sessions
 from iamroles.transitions import WrongState
@@ -385,6 +386,38 @@ class TestFollowUp:
         assert self.due(world) == ()
         world.clock.pass_by(3601)
         self._when_due(world, "followed_up", wait=0)
+        assert NAME not in live(world).inline
+
+    def test_one_that_is_tried_for_a_day_is_shown(
+        self, world: World, wrong: RoleState, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from iamroles.aws.fake import FakeGateway
+
+        request = applied(world)
+
+        def refuse(_: FakeGateway, call: Any) -> None:
+            raise AwsError("AccessDenied", api=call.api)
+
+        monkeypatch.setattr(FakeGateway, "send", refuse)
+        self._when_due(world, "waiting")
+        assert self._stopped_work(world) == "None."
+        world.clock.pass_by(24 * 3600 + 1)
+        assert "1 follow-up has been tried for a day" in self._stopped_work(world)
+        (job,) = jobs(person(world, "oskar"), world.clock()).stuck
+        assert (job.request, job.code, job.in_place) == (request, "AccessDenied", "follow-up not done")
+
+    def test_one_on_which_workers_died_is_tried_again_an_hour_later(self, world: World, wrong: RoleState) -> None:
+        """Nobody releases a follow-up from quarantine: it starts over by itself."""
+        applied(world)
+        world.account.paused_at = world.clock()
+        world.account.save()
+        self._when_due(world, "waiting")
+        Run.objects.filter(number=2).update(detail={**Run.objects.get(number=2).detail, "deaths": {"1": 3}})
+        world.account.paused_at = None
+        world.account.save()
+        self._when_due(world, "waiting", wait=400)
+        assert Run.objects.get(number=2).detail["code"] == "quarantined"
+        self._when_due(world, "followed_up", wait=3601)
         assert NAME not in live(world).inline
 
     def test_a_changed_proposal_is_never_followed(self, world: World, wrong: RoleState) -> None:

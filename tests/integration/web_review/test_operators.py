@@ -249,7 +249,7 @@ class TestFollowUp:
             shown = text_of(client.get(page))
             assert act_address(row, "retry-follow-up") in shown
             assert reverse("request_against_aws", args=[row.pk]) in shown
-        assert "follow-up stopped" in text_of(client.get(reverse("operations_jobs")))
+        assert "follow-up not done" in text_of(client.get(reverse("operations_jobs")))
         run = text_of(client.get(reverse("run_detail", args=[row.pk, stopped.number])))
         assert "an operator ends the follow-up once a look shows it gone" in run
         assert "An operator abandons it" not in run
