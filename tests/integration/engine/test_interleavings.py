@@ -1,8 +1,9 @@
-"""Random interleavings of edits, approvals, foreign changes, changes of rules, members and records, and applying.
+"""Random interleavings of edits, approvals, foreign changes, changed rules, members, records and guardrails, applying.
 
 Whenever AWS is written to, an oracle of this file, which shares no code with the counting, must agree that today's rule
-is met by different people who may count, each for exactly the text that is applied. Every refusal names what differed,
-and whatever happened, the request ends: applied, stopped with a reason, or expired.
+is met by different people who may count, each for exactly the text that is applied; or that today's rule lets exactly
+this text go with nobody. Every refusal names what differed, and whatever happened, the request ends: applied, stopped
+with a reason, or expired.
 
 `INTERLEAVINGS=1000` runs the full number (default 15), `SEED=…` begins elsewhere; a failure prints its seed and story.
 """
@@ -43,11 +44,22 @@ CODES: Final = {  # every code with which something may be refused here; an empt
     "self_approval", "not_eligible", "joined_later", "changed_rules", "stale_digest", "rule_changed", "account_changed",
     "owner_changed", "wrong_state", "unstaffed", "not_involved", "proposal_changed", "no_approval",
     "four_eyes", "waits", "unchanged", "invalid", "not_operator", "inactive", "forbidden", "editor", "stale_base",
+    "guardrail_changed",
 }  # fmt: skip
 CAUSES: Final = {
     "rule_changed", "account_changed", "owner_changed", "context_changed", "approvals_no_longer_enough", "no_approval",
-    "requester_lost_rights",
+    "requester_lost_rights", "guardrail_changed", "no_rule", "not_low", "not_guarded", "first_grant",
 }  # fmt: skip
+# what nobody needs to approve, by the environment; the request is low, guarded, and its task role was passed before
+NOBODY: Final[dict[str, tuple[list[dict[str, Any]], set[str]]]] = {
+    "nothing": ([], set()),
+    "roles": ([{"when": {"kind": ["role"]}, "why": "Such roles are routine."}], {"staging", "test"}),
+    "roles in staging": (
+        [{"when": {"kind": ["role"], "environment": ["staging"]}, "why": "Such roles are routine."}],
+        {"staging"},
+    ),
+}  # fmt: skip
+GUARDRAILS: Final = {"wide": "*", "narrow": "s3:*", "none": ""}  # by which actions they allow
 # rule sets by name: what a low, and what a high request needs by them, written down by hand
 RULE_SETS: Final[dict[str, tuple[list[dict[str, Any]], list[set[str]], list[set[str]]]]] = {
     "starting": (STARTING_RULES["rules"], [{"approvers"}], [{"approvers"}, {"security"}]),
@@ -77,6 +89,10 @@ class Story:
     dice: random.Random
     request: Request
     rules: str = "starting"
+    nobody: str = "nothing"
+    guardrail: str = "none"
+    granted: bool = False
+    sent_before: int = 0
     joined: dict[tuple[str, str], datetime] = field(default_factory=dict)
     authors: list[tuple[datetime, frozenset[str]]] = field(default_factory=list)
     sent_at: datetime | None = None
@@ -164,9 +180,23 @@ class Story:
         name = self.dice.choice(sorted(RULE_SETS))
         version = current_rules()["version"] + 1
         life = self.dice.choice([3, 7, 14])
-        content = {"version": version, "life_days": life, "rules": deepcopy(RULE_SETS[name][0]), "unattended": []}
+        nobody = self.dice.choice(sorted(NOBODY))
+        content = {
+            "version": version,
+            "life_days": life,
+            "rules": deepcopy(RULE_SETS[name][0]),
+            "unattended": deepcopy(NOBODY[nobody][0]),
+        }
         self._change("approval_rules", "", content, self.dice.choice(["ines", "sam"]))
-        self.rules = name
+        self.rules, self.nobody = name, nobody
+
+    def change_guardrail(self, name: str = "") -> None:
+        name = name or self.dice.choice(sorted(GUARDRAILS))
+        statement = {"Effect": "Allow", "Action": GUARDRAILS[name], "Resource": "*"}
+        text = json.dumps({"Version": "2012-10-17", "Statement": [statement]}) if GUARDRAILS[name] else "[]"
+        number, at = self.world.account.number, self.world.clock()
+        organisation.set_account_rule(number=number, kind="guardrail", text=text, actor=SYSTEM, at=at)
+        self.guardrail = name
 
     def change_members(self) -> None:
         group = self.dice.choice(["approvers", "security", "orders-platform"])
@@ -257,10 +287,22 @@ class Story:
                 able.append(groups & set(row.approver.groups.values_list("name", flat=True)))
         low, high = RULE_SETS[self.rules][1:]
         seats = high if json.loads(proposal.canonical)["risk"] == "high" else low
-        assert any(
+        filled = any(
             all(seat & groups for seat, groups in zip(seats, order, strict=True))
             for order in permutations(able, len(seats))
-        ), f"written, but {able} do not fill {seats}"
+        )
+        alone = not rows.exists() and self.needs_nobody(digest, json.loads(proposal.canonical)["risk"])
+        assert filled or alone, f"written, but {able} do not fill {seats}"
+        self.counts["written with nobody"] += alone
+
+    def needs_nobody(self, digest: str, risk: str) -> bool:
+        """By this file's own memory: today's rule covers it, and the trail says that this very text was let go."""
+        events = AuditEvent.objects.filter(request=self.request.reference, action="request.auto_approved")
+        let_go = [json.loads(event.canon)["data"] for event in events]
+        covered = self.fresh_account().environment in NOBODY[self.nobody][1]
+        guarded = self.guardrail == "wide" and self.granted and risk == "low"
+        named = {(self.request.revision_number, digest)} & {(d["revision"], d["proposal_digest"]) for d in let_go}
+        return covered and guarded and bool(named)
 
     def tampered_now(self) -> bool:
         rows = Decision.objects.filter(request=self.request, revision__number=self.revision(), ended_by="")
@@ -316,11 +358,12 @@ class Story:
 ACTS: Final = {
     Story.edit: 2, Story.look: 5, Story.approve: 9, Story.take_back: 1, Story.change_rules: 1, Story.change_members: 2,
     Story.change_record: 1, Story.deactivate: 1, Story.foreign: 2, Story.tamper: 1, Story.wait: 1, Story.apply: 4,
+    Story.change_guardrail: 1,
 }  # fmt: skip
 
 BEFORE_APPLYING: Final = {
     Story.approve: 1, Story.change_rules: 3, Story.change_members: 9, Story.change_record: 2, Story.deactivate: 9,
-    Story.tamper: 4, Story.apply: 9,
+    Story.tamper: 4, Story.apply: 9, Story.change_guardrail: 3,
 }  # fmt: skip
 
 
@@ -342,12 +385,29 @@ def begin(world: World, dice: random.Random) -> Story:
     known = {"amara": world.approver, "olu": world.owner, "mei": world.security}
     known |= {"bo": person("bo", "approvers", "security"), "sam": person("sam", "security", "operators")}
     known |= {"oskar": person("oskar", "operators"), "ines": person("ines", "operators"), "eve": person("eve")}
+    granted = dice.random() < 0.5
+    if granted:  # what was passed before, inside guardrails, may go with nobody
+        make_routine(world)
     request = world.submitted()
-    story = Story(world, known, dice, request, sent_at=request.submitted_at)
+    story = Story(world, known, dice, request, sent_at=request.submitted_at, granted=granted)
+    story.sent_before = len(world.sent())
+    if granted:
+        story.change_guardrail("wide")
+        story.attempt(story.change_rules)
     for name in ("approvers", "security", "orders-platform"):
         for user in Group.objects.get(name=name).user_set.all():
             story.joined[user.username, name] = at - timedelta(days=1)
     return story
+
+
+def make_routine(world: World) -> None:
+    """Has another role applied that passes the same task role, by people's approvals; the trust guardrail stands."""
+    first = world.facts(role_name="ecsCodeDeployRole-first", policy_name="ecsCodeDeployRole-first-PassRole")
+    assert world.apply(world.approved(first)) == "applied"
+    text = trust.codedeploy_trust(world.account.number).canonical_text
+    organisation.set_account_rule(
+        number=world.account.number, kind="trust_guardrail", text=text, actor=SYSTEM, at=world.clock()
+    )
 
 
 def test_no_interleaving_applies_what_was_not_approved(db: None, capsys: pytest.CaptureFixture[str]) -> None:
@@ -364,7 +424,9 @@ def test_no_interleaving_applies_what_was_not_approved(db: None, capsys: pytest.
             except AssertionError as error:
                 raise AssertionError(f"SEED={seed}: {error}\n" + "\n".join(story.told)) from error
             totals[f"ended {story.request.outcome or story.request.state}"] += 1
-            totals["with writes"] += bool(story.world.sent())
+            totals["with writes"] += len(story.world.sent()) > story.sent_before
+            totals["with writes that nobody approved, by a rule"] += bool(story.counts["written with nobody"])
+            totals["let go by a rule"] += AuditEvent.objects.filter(action="request.auto_approved").count()
             totals["refusals"] += AuditEvent.objects.filter(action="verb.refused").count()
             totals["changes confirmed"] += ProposedChange.objects.filter(state="confirmed").count()
             totals["went back"] += AuditEvent.objects.filter(action="request.reopened").count()
@@ -375,3 +437,4 @@ def test_no_interleaving_applies_what_was_not_approved(db: None, capsys: pytest.
     assert totals["with writes"], "no interleaving applied anything: this proves nothing"
     assert totals["went back"], "no interleaving sent an approved request back"
     assert totals["proposed anew"], "no interleaving outdated a proposal"
+    assert COUNT < 100 or totals["with writes that nobody approved, by a rule"], "no rule let anything go"
