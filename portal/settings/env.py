@@ -15,7 +15,7 @@ def text(name: str, default: str | None = None) -> str:
     if value:
         return value
     if default is None:
-        raise ImproperlyConfigured(f"{name} is not set. Set it in the environment; see docs/configuration.md.")
+        raise ImproperlyConfigured(f"{name} is not set. Set it in the environment; see .env.example.")
     return default
 
 
