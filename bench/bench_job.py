@@ -1,7 +1,7 @@
 """How long the main job takes in an idle demo: sent to in review, approve click to applied, over HTTP like a browser.
 
-It starts a demo of its own in a temporary folder. The baseline is the same plan sent to the simulated AWS by a script:
-the naive calls, then one read of the role.
+It starts a demo of its own in a temporary folder; each AWS call is 50 ms on its way. The baseline is the same plan sent
+to the simulated AWS by a script: the naive calls, then one read of the role.
 """
 
 from __future__ import annotations
@@ -61,7 +61,12 @@ class Person:
 def measure() -> Iterator[Figure]:
     """Yields the baseline script, sent to in review, and approve click to applied."""
     with tempfile.TemporaryDirectory(prefix="roledesk-bench-") as folder:
-        environment = {**os.environ, "ROLEDESK_VAR": str(Path(folder) / "var"), "PORT": str(free_port())}
+        environment = {
+            **os.environ,
+            "ROLEDESK_VAR": str(Path(folder) / "var"),
+            "PORT": str(free_port()),
+            "ROLEDESK_DEMO_AWS_LATENCY": "0.05",
+        }
         command = [sys.executable, "-m", "portal.demo.supervisor"]
         with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as demo:
             try:

@@ -51,7 +51,9 @@ class Spec:
 def simulator(place: Place) -> Spec:
     """Returns the simulated AWS; it holds no key and knows no settings."""
     folder = place.var / "simulator"
-    command = _python("-m", "portal.demo.simulator", f"--port={place.simulator_port}", f"--folder={folder}")
+    latency = os.environ.get("ROLEDESK_DEMO_AWS_LATENCY", "0")
+    options = (f"--port={place.simulator_port}", f"--folder={folder}", f"--latency={latency}")
+    command = _python("-m", "portal.demo.simulator", *options)
     return Spec("simulator", command, _inherited())
 
 

@@ -78,10 +78,11 @@ class Answer:
 
 
 class Simulator:
-    """The WSGI application. One call at a time: moto's dictionaries know no locks."""
+    """The WSGI application. One call at a time: moto's dictionaries know no locks. `latency` is the way, in seconds."""
 
-    def __init__(self, *, moto: Any, folder: Path) -> None:
+    def __init__(self, *, moto: Any, folder: Path, latency: float = 0) -> None:
         self._moto = moto
+        self._latency = latency
         self._denied_file = folder / "denied.json"
         self._snapshots = SnapshotFolder(folder)
         self._lock = threading.Lock()
@@ -93,6 +94,7 @@ class Simulator:
         if environ.get("PATH_INFO") == COUNTS_PATH:
             answer = _json(dict(sorted(self._counts.items())))
         else:
+            time.sleep(self._latency)
             with self._lock:
                 answer = self._answer(environ)
         start_response(answer.status, answer.headers)
@@ -234,9 +236,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="The simulated AWS of the demo.")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--latency", type=float, default=0.0, help="seconds that each call is on its way")
     arguments = parser.parse_args()
     try:
-        simulator = Simulator(moto=DomainDispatcherApplication(create_backend_app), folder=arguments.folder)
+        moto = DomainDispatcherApplication(create_backend_app)
+        simulator = Simulator(moto=moto, folder=arguments.folder, latency=arguments.latency)
     except SnapshotUnreadable as error:
         print(f"The simulated AWS cannot read {error}. Start over: make demo-reset", file=sys.stderr)
         return 2

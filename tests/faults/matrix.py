@@ -13,7 +13,7 @@ import traceback
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from django.db import connections
 from django.utils import timezone
@@ -230,7 +230,8 @@ def _unequal(place: Place, stored: Stored) -> str:
     kept = list(ManagedRole.objects.filter(account=place.account))
     if [row.role_id for row in kept] != ([live.role.role_id] if live.role else []):
         return f"applied, but the inventory holds {[row.role_id for row in kept]}"
-    drift = {each["part"] for row in kept for each in differences(row, State.from_mapping(loads(row.desired)), live)}
+    desired: list[tuple[ManagedRole, Any]] = [(row, loads(row.desired)) for row in kept]
+    drift = {each["part"] for row, state in desired for each in differences(row, State.from_mapping(state), live)}
     for arn, policy in live.policies.items():
         base = stored.base.policies.get(arn)
         most = max(1, min(5, (len(base.versions) if base else 0) + 1))
