@@ -9,14 +9,15 @@ from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.html import format_html
 from django.views.decorators.http import require_POST, require_safe
 
 from iamroles import eligibility, permissions
-from iamroles.models import Request, User
+from iamroles.models import Proposal, Request, User
+from iamroles.pages import against as against_pages
 from iamroles.pages import beside as beside_pages
 from iamroles.pages import queue as queue_pages
 from iamroles.pages import review as review_pages
@@ -72,9 +73,35 @@ def approval_review(request: HttpRequest, request_id: int) -> HttpResponse:
     allowed = may_look(request, row)
     if not allowed.allowed:
         return refuse_look(request, "view_review", allowed, row)
+    other = _other(request)
+    if other is not None and not (seen := may_look(request, other)).allowed:
+        return refuse_look(request, "view_review", seen, other)
     kept = request.session.get(_KEPT)
     typed = _typed_from(kept) if kept and kept.get("request_id") == row.pk else Typed()
-    return _review(request, row, typed, kept=bool(typed.decision))
+    return _review(request, row, typed, other=other, kept=bool(typed.decision))
+
+
+def _other(request: HttpRequest) -> Request | None:
+    """Returns the request that the address compares with, or None. Raises Http404."""
+    reference = request.GET.get("against", "")
+    if not reference.startswith("REQ-"):
+        return None
+    number = reference.removeprefix("REQ-")[:12]
+    if not (number.isascii() and number.isdigit()):
+        raise Http404(f"There is no {reference[:20]}.")
+    return load_request(int(number))
+
+
+def _against(request: HttpRequest, proposal: Proposal, row: Request, other: Request | None) -> dict[str, Any]:
+    """Returns what the page compares with beside AWS, and how the address calls it."""
+    if other is not None:
+        return {"against": against_pages.against_request(proposal, other), "against_name": other.reference}
+    chosen = request.GET.get("against") or against_pages.usual(proposal)
+    if chosen == against_pages.STANDARD:
+        against: against_pages.Against | None = against_pages.against_standard(proposal, row)
+    else:
+        against = against_pages.against_revision(proposal) if chosen == against_pages.REVISION else None
+    return {"against": against, "against_name": chosen if against else against_pages.BASE}
 
 
 def _typed_from(kept: dict[str, Any]) -> Typed:
@@ -86,7 +113,9 @@ def _typed_from(kept: dict[str, Any]) -> Typed:
     )
 
 
-def _review(request: HttpRequest, row: Request, typed: Typed, status: int = 200, **more: Any) -> HttpResponse:
+def _review(
+    request: HttpRequest, row: Request, typed: Typed, status: int = 200, other: Request | None = None, **more: Any
+) -> HttpResponse:
     proposal = row.current_proposal()
     if proposal is None:
         messages.info(request, f"There is nothing to review yet: a worker is reading AWS for {row.reference}.")
@@ -94,13 +123,12 @@ def _review(request: HttpRequest, row: Request, typed: Typed, status: int = 200,
     to_tick = [finding["id"] for finding in decide.to_acknowledge(proposal)]
     page = review_pages.review_page(row, proposal, user_of(request), to_tick)
     marks = viewed_marks.kept(request, row.pk)
-    against = beside_pages.against_revision(proposal) if request.GET.get("against") == "revision" else None
     context = {
         "page": page,
         "typed": typed,
         "request_row": row,
         "viewed": marks,
-        "against": against,
+        **_against(request, proposal, row, other),
         "beside": beside_pages.beside(row, user_of(request)),
         **more,
     }

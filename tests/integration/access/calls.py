@@ -66,9 +66,17 @@ def _shape(row: Request) -> str:
     return together.shape_of(proposal, row.kind)
 
 
+def _of_another_team() -> Request:
+    rows = Request.objects.filter(team__slug="payments", account__number=SHARED, state="in_review")
+    return rows.earliest("pk")
+
+
 _QUERIES: Final[dict[str, Callable[[Any], str]]] = {
     "draft": lambda thing: f"draft={thing.reference}",
     "from": lambda thing: f"from={thing.reference}",
+    "against.own": lambda thing: f"against={thing.reference}",
+    "against.other": lambda _: f"against={_of_another_team().reference}",
+    "against.none": lambda _: "against=REQ-999999",
     "csv": lambda _: "format=csv",
     "jsonl": lambda _: "format=jsonl",
     "bundle": lambda _: "format=bundle",
