@@ -133,6 +133,7 @@ def _store(request: Request, seen: Seen, tools: Tools) -> str:
     }
     revision = _revision(request)
     with transaction.atomic():
+        _require_not_overtaken(request)
         record_observed(request, seen, revision.number, tools)
         proposal = store_proposal(revision, seen)
         if seen.made.already_right:
@@ -154,6 +155,13 @@ def _store(request: Request, seen: Seen, tools: Tools) -> str:
         if goes:
             unattended.let_go(request, proposal, tools.actor, seen.at)
     return request.state
+
+
+def _require_not_overtaken(request: Request) -> None:
+    """Another worker may have observed it since, or its requester have changed it: nothing of this look is stored."""
+    rows = Request.objects.select_for_update()
+    if rows.filter(pk=request.pk, state=states.SUBMITTED, version=request.version).first() is None:
+        raise WrongState(request.reference, "propose", "changed meanwhile")
 
 
 def record_observed(request: Request, seen: Seen, number: int, tools: Tools) -> None:

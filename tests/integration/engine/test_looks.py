@@ -10,6 +10,7 @@ import pytest
 from iamroles.aws.fake import FakeGateway
 from iamroles.blueprints.grants import grant_document
 from iamroles.blueprints.state import PolicyState, RoleState
+from iamroles.engine import observe
 from iamroles.iam import documents, trust
 from iamroles.models import ManagedRole, Proposal, Request, Team
 from iamroles.proposal import read
@@ -177,3 +178,23 @@ class TestProofOfTime:
         Proposal.objects.update(canonical=row.canonical.replace(expires, "2036-01-01T00:00:00Z"))
         assert world.apply(request) == "invalid"
         assert world.sent() == []
+
+
+class TestObserving:
+    def test_a_worker_that_wakes_up_after_another_has_observed_stores_nothing(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        request = world.submitted()
+        real, slept = FakeGateway.role, [False]
+
+        def role(self: FakeGateway, arn: str) -> RoleState | None:
+            if not slept[0]:
+                slept[0] = True
+                world.clock.pass_by(61)
+                assert observe.observe(request_id=request.pk, tools=world.tools()) == "in_review"
+            return real(self, arn)
+
+        monkeypatch.setattr(FakeGateway, "role", role)
+        assert observe.observe(request_id=request.pk, tools=world.tools()) == "not_due"
+        assert Proposal.objects.filter(revision__request=request).count() == 1
+        assert world.events(request).count("base.observed") == 1
