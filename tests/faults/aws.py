@@ -78,6 +78,7 @@ class Cell:
     strike: Callable[[Cell, AwsCall, int, Callable[[], Reply]], Reply] | None = None
     armed: bool = False
     counts: dict[str, int] = field(default_factory=dict)
+    reads: list[str] = field(default_factory=list)
     writes: list[tuple[str, str, bool]] = field(default_factory=list)
     struck: int = 0
     pid: int | None = None
@@ -142,6 +143,8 @@ class FaultyAws:
             return forward()
         with cell.lock:
             number = cell.counts[call.kind] = cell.counts.get(call.kind, 0) + 1
+            if call.kind == "read":
+                cell.reads.append(call.action)
         if cell.strike is None:
             return forward()
         return cell.strike(cell, call, number, forward)

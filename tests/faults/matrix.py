@@ -29,6 +29,7 @@ from iamroles.proposal import read
 from iamroles.proposal.plan import same
 from iamroles.proposal.propose import Stored
 from tests.faults.aws import Cell, FaultyAws
+from tests.faults.courses import COURSES, GOOD, IN_CI, expected
 from tests.faults.foreign import FOREIGN, Foreign
 from tests.faults.kinds import KINDS, Kind, Strike
 from tests.faults.nursery import Nursery
@@ -81,6 +82,7 @@ class Healthy:
 
     writes: list[str]
     counts: dict[str, int]
+    reads: list[str]
 
 
 class Matrix:
@@ -93,11 +95,11 @@ class Matrix:
         self._numbers = itertools.count(100000000001)
 
     def healthy(self, scenario: Scenario) -> Healthy:
-        """Runs a scenario without faults. Raises AssertionError unless it is applied exactly."""
-        verdict = self.run(Plan(scenario, None, 0, "applied"))
+        """Runs a scenario without faults. Raises AssertionError unless it ends as it should, exactly."""
+        verdict = self.run(Plan(scenario, None, 0, GOOD[scenario.course]))
         assert verdict.result == "exact", f"{scenario.name}: {verdict.said}"
         assert verdict.cell is not None
-        return Healthy([action for action, _, _ in verdict.cell.writes], dict(verdict.cell.counts))
+        return Healthy([action for action, _, _ in verdict.cell.writes], dict(verdict.cell.counts), verdict.cell.reads)
 
     def run_all(self, plans: list[Plan], workers: int) -> list[Verdict]:
         """Runs cells at the same time, each in its own AWS account."""
@@ -129,19 +131,51 @@ class Matrix:
         place = self.organisation.place(number)
         plan.scenario.prepare(place)
         request = self.organisation.submit(plan.scenario.facts(place))
+        if plan.scenario.course != "apply":
+            return self._run_course(plan, place, request, cell)
         self.nursery.deliver("observe", request.pk, lambda _pid: None).ended.wait(60)
         self.organisation.approve(request)
-        if isinstance(plan.kind, Foreign):
-            cell.strike = plan.kind.make(plan.k, place)
-        elif plan.kind is not None:
-            cell.strike = plan.kind.make(plan.k)
-        cell.armed = True
+        self._arm(plan, place, cell)
         settled = self._settle(request, cell)
         cell.armed = False
         request.refresh_from_db()
         if not settled:
             return Verdict(plan, "lost", f"{request.state}, {_run_of(request)}", cell)
         return self._judge(plan, place, request, cell)
+
+    @staticmethod
+    def _arm(plan: Plan, place: Place, cell: Cell) -> None:
+        if isinstance(plan.kind, Foreign):
+            cell.strike = plan.kind.make(plan.k, place)
+        elif plan.kind is not None:
+            cell.strike = plan.kind.make(plan.k)
+        cell.armed = True
+
+    def _run_course(self, plan: Plan, place: Place, request: Request, cell: Cell) -> Verdict:
+        course = COURSES[plan.scenario.course](
+            self.nursery,
+            self.organisation,
+            place,
+            request,
+            cell,
+            lambda: self._arm(plan, place, cell),
+            self._settle,
+        )
+        settled = course.drive()
+        self._wake(cell)
+        cell.armed = False
+        request.refresh_from_db()
+        if not settled:
+            return Verdict(plan, "lost", f"{request.state}, {_run_of(request)}", cell)
+        happened, problems = course.judge()
+        if happened == "false success":
+            return Verdict(plan, happened, _run_of(request), cell)
+        if plan.kind is not None and not cell.struck:
+            problems.append("the fault was not delivered")
+        if happened != plan.expected:
+            problems.append(f"{happened} instead of {plan.expected}: {request.last_code} {_run_of(request)}")
+        good = happened == GOOD[plan.scenario.course]
+        return Verdict(plan, "wrong" if problems else "exact" if good else "flagged", "; ".join(problems), cell)
 
     def race(self, workers: int = 4) -> Verdict:
         """Delivers one approved request to several workers at once: exactly the plan is written, once."""
@@ -189,6 +223,7 @@ class Matrix:
         """A stopped worker wakes up late, after others finished its work: what it then sends must not land."""
         if cell.stopped is not None:
             os.kill(cell.stopped, signal.SIGCONT)
+            cell.stopped = None
             time.sleep(1.0)
 
     def _judge(self, plan: Plan, place: Place, request: Request, cell: Cell) -> Verdict:
@@ -273,16 +308,24 @@ def cells(healthy: dict[str, Healthy], every_read: int) -> list[Plan]:
             most = len(frame.writes) if kind.target == "write" else frame.counts.get(kind.target, 0)
             step = every_read if kind.target == "read" else 1
             plans += [
-                Plan(scenario, kind, k, kind.expected(scenario.name, frame.writes, k))
+                Plan(
+                    scenario,
+                    kind,
+                    k,
+                    _declared(scenario, kind, kind.expected(scenario.name, frame.writes, k), frame, k),
+                )
                 for k in range(1, most + 1, step)
                 if kind.only(frame.writes, k)
             ]
         for foreign in FOREIGN:
             for k in range(1, len(frame.writes) + 1):
-                expected = foreign.expected(scenario.name, frame.writes, k)
-                if expected:
-                    plans.append(Plan(scenario, foreign, k, expected))
-    return plans
+                usual = foreign.expected(scenario.name, frame.writes, k)
+                plans.append(Plan(scenario, foreign, k, usual and _declared(scenario, foreign, usual, frame, k)))
+    return [plan for plan in plans if plan.expected]
+
+
+def _declared(scenario: Scenario, kind: Kind | Foreign, usual: str, frame: Healthy, k: int) -> str:
+    return expected(scenario.course, kind, usual, frame.reads, k)
 
 
 def chosen(plans: list[Plan], only: str) -> list[Plan]:
@@ -292,5 +335,7 @@ def chosen(plans: list[Plan], only: str) -> list[Plan]:
     groups: dict[tuple[str, str, str], list[Plan]] = {}
     for plan in plans:
         assert plan.kind is not None
+        if plan.scenario.course != "apply" and plan.kind.name not in IN_CI:
+            continue
         groups.setdefault((plan.scenario.name, plan.kind.target, plan.kind.name), []).append(plan)
     return [group[-1] if "read" in key[1] else group[0] for key, group in groups.items()]

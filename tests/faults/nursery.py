@@ -66,7 +66,7 @@ class Nursery:
         """Ends the parent; children end with their work."""
         assert self._process.stdin is not None
         self._process.stdin.close()
-        self._process.wait(timeout=30)
+        self._process.wait(timeout=120)  # a woken worker looks on for a while before it sees that it is fenced out
 
     def _listen(self) -> None:
         assert self._process.stdout is not None
@@ -83,11 +83,13 @@ class Nursery:
 
 def _child(verb: str, row: int, gate: int) -> None:
     os.read(gate, 1)
-    from iamroles.engine import apply, observe
+    from iamroles.engine import apply, follow_up, observe
     from iamroles.engine.tools import from_settings
 
     if verb == "observe":
         observe.observe(request_id=row, tools=from_settings())
+    elif verb == "follow_up":
+        follow_up.follow_up(run_id=row, tools=from_settings())
     else:
         apply.apply(request_id=row, tools=from_settings())
 
@@ -104,9 +106,10 @@ def main() -> None:
     from django.db import connections
 
     from iamroles.aws import boto
-    from iamroles.engine import apply, observe
+    from iamroles.engine import apply, follow_up, observe
 
     assert apply
+    assert follow_up
     assert observe
     boto.warm()
     children: dict[int, str] = {}

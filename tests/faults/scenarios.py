@@ -74,11 +74,12 @@ class Place:
 
 @dataclass(frozen=True)
 class Scenario:
-    """`prepare` fills the AWS account; `facts` are what is asked for."""
+    """`prepare` fills the AWS account; `facts` are what is asked for; `course` is what is struck."""
 
     name: str
     prepare: Callable[[Place], None]
     facts: Callable[[Place], Facts]
+    course: str = "apply"
 
 
 def _nothing(_place: Place) -> None:
@@ -87,6 +88,10 @@ def _nothing(_place: Place) -> None:
 
 def _wrong(place: Place) -> None:
     place.make_role(ROLE, trust.ecs_tasks_trust(), {"cost": "7"})
+
+
+def _of_another_tool(place: Place) -> None:
+    place.make_role(ROLE, trust.codedeploy_trust(place.account.number), {"terraform": "true"})
 
 
 def _limited(place: Place) -> None:
@@ -204,7 +209,10 @@ SCENARIOS = [
     Scenario("removal of a role", _versions(1), _removal(whole=True)),
     Scenario("removal of a grant", _versions(1), _removal(whole=False)),
     Scenario("deployer", _deployed, _deployer),
+    Scenario("follow_up", _wrong, _role, course="follow_up"),
+    Scenario("handed_over", _of_another_tool, _plain_role, course="handed_over"),
 ]
+APPLYING = [scenario for scenario in SCENARIOS if scenario.course == "apply"]
 
 
 class Organisation:

@@ -13,7 +13,7 @@ from tests.faults.aws import AwsCall, Cell, Reply
 from tests.faults.foreign import Foreign
 from tests.faults.kinds import KINDS, Kind, Strike
 from tests.faults.matrix import Healthy, Plan
-from tests.faults.scenarios import ROLE, SCENARIOS, TASK, Place, Scenario
+from tests.faults.scenarios import APPLYING, ROLE, TASK, Place, Scenario
 
 # A third death on one call, or twelve tries in all, is quarantine by design: one drawing stays below both.
 _DEADLY = frozenset({"kill", "kill before", "kill after", "kill x3", "stopped"})
@@ -48,7 +48,7 @@ class Schedule:
 def draw(seed: int, healthy: dict[str, Healthy]) -> Plan:
     """Returns the cell of a seed: a scenario and two to five passing faults."""
     dice = random.Random(seed)
-    scenario = dice.choice([one for one in SCENARIOS if healthy[one.name].writes])
+    scenario = dice.choice([one for one in APPLYING if healthy[one.name].writes])
     frame = healthy[scenario.name]
     faults: list[tuple[Kind, int]] = []
     spent: set[frozenset[str]] = set()
@@ -94,7 +94,7 @@ BENIGN = [
 def benign(count: int, healthy: dict[str, Healthy]) -> list[Plan]:
     """Returns so many cells with a change of others that must not stop the run, over all scenarios and calls."""
     places: list[tuple[Scenario, int]] = [
-        (scenario, k) for scenario in SCENARIOS for k in range(1, len(healthy[scenario.name].writes) + 1)
+        (scenario, k) for scenario in APPLYING for k in range(1, len(healthy[scenario.name].writes) + 1)
     ]
     found = [
         Plan(scenario, change, k, "applied")
