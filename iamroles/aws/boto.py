@@ -30,7 +30,8 @@ from botocore.parsers import ResponseParserError
 from botocore.session import Session, get_session
 
 from iamroles import correlation
-from iamroles.aws.gateway import WRITES, Answer, AwsError, Holdings, ListedRole, RoleMaking, ServerClock
+from iamroles.aws.gateway import CREATING, WRITES, Answer, AwsError, Holdings, ListedRole, RoleMaking, ServerClock
+from iamroles.aws.unreadable import UNREADABLE, next_page, readable, require_from_iam
 from iamroles.blueprints.state import PolicyState, RoleState
 from iamroles.iam import arns, documents
 from iamroles.iam.documents import Document
@@ -138,7 +139,7 @@ def assume_role(
 def _ask(client: Any, api: str, arguments: dict[str, Any]) -> dict[str, Any]:
     try:
         answer: dict[str, Any] = getattr(client, xform_name(api))(**arguments)
-    except (BotoCoreError, ClientError, ResponseParserError, ValueError, KeyError) as error:
+    except (BotoCoreError, ClientError, ResponseParserError, *UNREADABLE) as error:
         raise as_aws_error(error, api) from error
     return answer
 
@@ -155,6 +156,7 @@ class BotoGateway:
         self._arn_of_role: dict[str, str] = {}
         self._versions: dict[tuple[str, str], Document] = {}
 
+    @readable
     def role(self, arn: str) -> RoleState | None:
         """Returns the role of this name, or None."""
         name = arns.role_name_of(arn)
@@ -191,6 +193,7 @@ class BotoGateway:
             last_used=_day((found.get("RoleLastUsed") or {}).get("LastUsedDate")),
         )
 
+    @readable
     def policy(self, arn: str) -> PolicyState | None:
         """Returns the customer managed policy, or None."""
         found = self._get_policy(arn)
@@ -209,6 +212,7 @@ class BotoGateway:
             raise AwsError("ChangedWhileReading", "The default version changed while it was read.", api="GetPolicy")
         return _policy_state(found, versions, users)
 
+    @readable
     def managed_policy(self, arn: str) -> ManagedPolicyVersion | None:
         """Returns the default version of a managed policy of anyone, or None."""
         found = self._get_policy(arn)
@@ -231,6 +235,7 @@ class BotoGateway:
             boundary=found.boundary,
         )
 
+    @readable
     def roles(self) -> tuple[ListedRole, ...]:
         """Returns every role of the AWS account; IAM gives at most 1,000 a page."""
         listed = self._pages("ListRoles", "Roles", MaxItems=1000)
@@ -243,14 +248,16 @@ class BotoGateway:
         except AwsError:
             return None
 
+    @readable
     def making(self, arn: str) -> RoleMaking | None:
         """Returns creation time and tags of a role or a customer managed policy, or None."""
         if ":policy/" in arn:
             policy = self._get_policy(arn)
-            return policy and RoleMaking(policy["PolicyId"], policy["CreateDate"], _tags(policy))
+            return None if policy is None else RoleMaking(policy["PolicyId"], policy["CreateDate"], _tags(policy))
         role = self._get_role(arns.role_name_of(arn))
-        return role and RoleMaking(role["RoleId"], role["CreateDate"], _tags(role))
+        return None if role is None else RoleMaking(role["RoleId"], role["CreateDate"], _tags(role))
 
+    @readable
     def account_summary(self) -> Mapping[str, int]:
         """Returns GetAccountSummary. An answer without figures is unreadable, not an account without quotas."""
         summary: Mapping[str, int] = self._read("GetAccountSummary").get("SummaryMap") or {}
@@ -258,6 +265,7 @@ class BotoGateway:
             raise AwsError("UnreadableAnswer", "The summary holds no figures.", api="GetAccountSummary")
         return summary
 
+    @readable
     def holdings(self, wanted: Collection[str]) -> Holdings:
         """Returns the wanted ones, from all pages of GetAccountAuthorizationDetails.
 
@@ -315,6 +323,7 @@ class BotoGateway:
         answer = _ask(self._writes, call.api, dict(call.arguments))
         meta = self._note(answer)
         made = answer.get("Role", {}).get("RoleId") or answer.get("Policy", {}).get("PolicyId")
+        require_from_iam(answer, call.api, creates=call.api in CREATING, made=made)
         return Answer(request_id=str(meta.get("RequestId", "")), http_status=meta["HTTPStatusCode"], entity_id=made)
 
     def clock(self) -> ServerClock | None:
@@ -343,13 +352,14 @@ class BotoGateway:
             yield from answer[key]
 
     def _answers(self, api: str, **arguments: Any) -> Iterator[dict[str, Any]]:
-        marker: dict[str, str] = {}
+        marker, pages = "", 0
         while True:
-            answer = self._read(api, **arguments, **marker)
+            answer = self._read(api, **arguments, **({"Marker": marker} if marker else {}))
             yield answer
-            if not answer.get("IsTruncated"):
+            pages += 1
+            marker = next_page(answer, marker, pages, api)
+            if not marker:
                 return
-            marker = {"Marker": answer["Marker"]}
 
     def _get_role(self, name: str) -> Any:
         try:

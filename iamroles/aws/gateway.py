@@ -193,6 +193,7 @@ WRITES: Final = frozenset(
         "UntagPolicy",
     }
 )
+CREATING: Final = frozenset({"CreateRole", "CreatePolicy"})  # answer with the id of what they made
 # The same call again does no harm (AWS.md part 4); the others wait out the quiet period after an unknown outcome.
 REPEATABLE: Final = frozenset(
     {
