@@ -19,9 +19,10 @@ from iamroles.audit.find import (
     status,
     was_answered,
 )
-from iamroles.audit.lag import is_halted, lateness
+from iamroles.audit.lag import halted_because, is_halted, lateness
 from iamroles.audit.prove import NotSealed, prove
 from iamroles.audit.record import record
+from iamroles.audit.restore import Loss, declare, undeclared
 from iamroles.audit.values import Actor, AwsCall, Change, Subject
 
 __all__ = [
@@ -29,12 +30,14 @@ __all__ = [
     "AwsCall",
     "Change",
     "EventFilter",
+    "Loss",
     "NotSealed",
     "NothingDisclosed",
     "Subject",
     "auto_approved",
     "commit",
     "correlation_of",
+    "declare",
     "disclose",
     "disclosed_of",
     "ended_approvals",
@@ -42,6 +45,7 @@ __all__ = [
     "events_matching",
     "find",
     "get",
+    "halted_because",
     "is_halted",
     "lateness",
     "neighbours",
@@ -50,5 +54,6 @@ __all__ = [
     "record",
     "seq_of",
     "status",
+    "undeclared",
     "was_answered",
 ]

@@ -11,13 +11,15 @@ import binascii
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from iamroles.audit import generations
 
 _ED25519: Final = b"\x01"  # the signature type of the C2SP signed-note specification
 _DASH: Final = "\u2014 "
@@ -39,11 +41,15 @@ class BadKey(ValueError):
 
 @dataclass(frozen=True)
 class VerifierKey:
-    """A public key with the name it signs under; a revoked one counts for checkpoints up to `last_size` alone."""
+    """A public key with the name it signs under; a revoked one counts for checkpoints up to `last_size` alone.
+
+    `inherits` says that it also counts for later generations of the trail, as our own do; an auditor is given each.
+    """
 
     name: str
     public: bytes
     last_size: int | None = None
+    inherits: bool = field(default=False, compare=False)
 
     @property
     def key_id(self) -> bytes:
@@ -83,6 +89,22 @@ class Checkpoint:
     def text(self) -> str:
         """Returns the signed text, with its last newline."""
         return f"{self.origin}\n{self.size}\n{base64.b64encode(self.root).decode()}\n"
+
+
+def known_for(keys: Sequence[VerifierKey], origin: str) -> list[VerifierKey]:
+    """Returns the keys that count for notes of this origin, those that inherit it under its name."""
+    trail, now = generations.split(origin)
+    named = [(key, *generations.split(key.name)) for key in keys]
+    heirs = [
+        VerifierKey(origin, key.public)
+        for key, of, began in named
+        if key.inherits
+        and of == trail
+        and began < now
+        and key.last_size is None
+        and not any(other.public == key.public and began < later <= now for other, _, later in named)
+    ]
+    return [*(key for key in keys if key.name == origin), *heirs]
 
 
 def sign(checkpoint: Checkpoint, keys: Sequence[SigningKey]) -> str:
@@ -127,7 +149,7 @@ def verify(note: str, keys: Iterable[VerifierKey], *, origin: str | None = None)
     if origin is not None and checkpoint.origin != origin:
         raise BadNote(f"the note is of {checkpoint.origin}, not of {origin}")
     text, signatures = _split(note)
-    known = {(key.name, key.key_id): key for key in keys}
+    known = {(key.name, key.key_id): key for key in known_for(list(keys), checkpoint.origin)}
     good = 0
     for name, key_id, signature in signatures:
         key = known.get((name, key_id))

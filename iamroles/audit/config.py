@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 from django.conf import settings
 
-from iamroles.audit import grants, keys
-from iamroles.audit.checkpoint import BadKey, SigningKey, VerifierKey
+from iamroles.audit import checkpoint, generations, grants, keys
+from iamroles.audit.checkpoint import BadKey, BadNote, SigningKey, VerifierKey
 from iamroles.audit.publish import FilePublisher, Publisher, StdoutPublisher
 from iamroles.audit.seal import Sealer
+from iamroles.models import AuditCheckpoint
+
+
+def first_origin() -> str:
+    """Returns the name of the trail with its first generation."""
+    return str(settings.ROLEDESK_AUDIT_ORIGIN)
 
 
 def origin() -> str:
-    """Returns the name of the trail with its generation."""
-    return str(settings.ROLEDESK_AUDIT_ORIGIN)
+    """Returns the name of the trail with the generation that goes on, as the newest stored checkpoint says."""
+    note = AuditCheckpoint.objects.order_by("-size").values_list("note", flat=True).first()
+    try:
+        said = checkpoint.read(note).origin if note else first_origin()
+    except BadNote:
+        return first_origin()
+    return said if generations.same_trail(said, first_origin()) else first_origin()
 
 
 def key_file() -> Path:
@@ -46,12 +58,17 @@ def key_marks() -> tuple[float, ...]:
 
 
 def verifier_keys() -> list[VerifierKey]:
-    """Returns the keys of the vkeys file, or else our own. Raises BadKey when there is neither."""
+    """Returns the keys of the vkeys file, or else our own; they count for later generations too.
+
+    Raises BadKey when there is neither.
+    """
     path = settings.ROLEDESK_AUDIT_VKEYS_FILE
     if not path:
-        return [key.verifier for key in signing_keys()]
+        own = keys.load(key_file(), first_origin())
+        return [replace(key.verifier, inherits=True) for key in own]
     try:
-        return keys.read_vkeys(Path(path).read_text(encoding="utf-8"))
+        found = keys.read_vkeys(Path(path).read_text(encoding="utf-8"))
+        return [replace(key, inherits=True) for key in found]
     except OSError as error:
         raise BadKey(f"the verifier keys {path} cannot be read: {error.strerror}") from error
 
@@ -80,7 +97,7 @@ def database_passwords() -> dict[str, str]:
 
 def sealer(*, stdout: bool = False) -> Sealer:
     """Returns the sealer of this process; with `stdout` it also prints each note. Raises BadKey without a key."""
-    found = signing_keys()
+    found, named = signing_keys(), origin()
     publishers: list[Publisher] = []
     if stdout:
         publishers.append(StdoutPublisher())
@@ -88,8 +105,8 @@ def sealer(*, stdout: bool = False) -> Sealer:
     if kept is not None:
         publishers.append(kept)
     known = verifier_keys()
-    if any(key.verifier not in known for key in found):
+    if any(key.verifier not in checkpoint.known_for(known, named) for key in found):
         raise BadKey("the audit key is none of the verifier keys (ROLEDESK_AUDIT_VKEYS_FILE)")
     using = "sealer" if "sealer" in settings.DATABASES else "default"
     lag = timedelta(seconds=settings.ROLEDESK_SEAL_LAG_SECONDS)
-    return Sealer(origin=origin(), keys=found, vkeys=known, publishers=publishers, using=using, lag=lag)
+    return Sealer(origin=first_origin(), keys=found, vkeys=known, publishers=publishers, using=using, lag=lag)

@@ -5,6 +5,7 @@ An event is late until a leaf covers it and a checkpoint of it was published; no
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta
 
 from django.db.models import Max
@@ -27,6 +28,13 @@ def is_halted(using: str = "default") -> bool:
     It says so by an event, which waits as long as nothing is sealed.
     """
     return AuditPending.objects.using(using).filter(event__action="audit.halted").exists()
+
+
+def halted_because(using: str = "default") -> str:
+    """Returns why the sealer stopped, in its own words, or ""."""
+    waiting = AuditPending.objects.using(using).filter(event__action="audit.halted").order_by("-event_id")
+    canon = waiting.values_list("event__canon", flat=True).first()
+    return str(json.loads(canon)["data"]["reason"]) if canon else ""
 
 
 def lateness(now: datetime, using: str = "default") -> timedelta:

@@ -8,10 +8,11 @@ from __future__ import annotations
 import os
 import secrets
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol, TextIO
 
-from iamroles.audit import checkpoint
+from iamroles.audit import checkpoint, generations
 
 
 class NotPublished(Exception):
@@ -32,12 +33,18 @@ class Publisher(Protocol):
         ...
 
     def latest(self) -> str | None:
-        """Returns the newest note, or None if there is none or this publisher cannot be read. Raises NotPublished."""
+        """Returns the newest note of the newest generation, or None if there is none or this publisher cannot be read.
+
+        Raises NotPublished.
+        """
         ...
 
 
 class FilePublisher:
-    """One new file per size in a directory, and `latest.note` with the newest of them."""
+    """One new file per size in a directory, and `latest.note` with the newest of them.
+
+    Each generation after the first has a folder of its own in it, `generation-2` and so on.
+    """
 
     name = "file"
 
@@ -46,30 +53,39 @@ class FilePublisher:
 
     def publish(self, note: str) -> str:
         """Writes the note once; another note for the same size raises NotPublished("conflict")."""
-        size = checkpoint.read(note).size
-        path = self._directory / f"{size:012d}.note"
+        said = checkpoint.read(note)
+        path = self._folder(generations.number(said.origin)) / f"{said.size:012d}.note"
         try:
-            self._directory.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             if not self._create(path, note):
                 existing = path.read_text(encoding="utf-8")
-                if checkpoint.read(existing) != checkpoint.read(note):
+                if checkpoint.read(existing) != said:
                     raise NotPublished("conflict", f"{path} holds another root for this size")
-            self._replace_latest(note)
+            self._replace_latest(path.with_name("latest.note"), note)
         except OSError as error:
             raise NotPublished("unwritable", f"{path} cannot be written: {error.strerror}") from error
-        return path.name
+        return str(path.relative_to(self._directory))
 
     def latest(self) -> str | None:
-        """Returns the contents of `latest.note`."""
-        return self._read(self._directory / "latest.note")
+        """Returns the contents of the newest `latest.note`; one that is no note counts as the newest."""
+        found = [note for folder in self._folders() if (note := self._read(folder / "latest.note")) is not None]
+        return max(found, key=_age, default=None)
 
-    def at(self, size: int) -> str | None:
+    def at(self, size: int, generation: int = 1) -> str | None:
         """Returns the note of this size, if it was published here."""
-        return self._read(self._directory / f"{size:012d}.note")
+        return self._read(self._folder(generation) / f"{size:012d}.note")
 
-    def sizes(self) -> list[int]:
-        """Returns the sizes of all notes, ascending."""
-        return sorted(int(path.stem) for path in self._directory.glob("[0-9]*.note") if path.stem.isdigit())
+    def notes(self) -> list[str]:
+        """Returns all notes of all generations, ascending, and the newest of each once more."""
+        paths = [path for folder in self._folders() for path in sorted(folder.glob("*.note"))]
+        return [note for path in paths if (note := self._read(path)) is not None]
+
+    def _folder(self, generation: int) -> Path:
+        return self._directory if generation < 2 else self._directory / f"generation-{generation}"
+
+    def _folders(self) -> Iterator[Path]:
+        yield self._directory
+        yield from sorted(self._directory.glob("generation-*"))
 
     @staticmethod
     def _read(path: Path) -> str | None:
@@ -92,13 +108,13 @@ class FilePublisher:
             new.unlink(missing_ok=True)
         return True
 
-    def _replace_latest(self, note: str) -> None:
-        newest = self.latest()
-        if newest is not None and checkpoint.read(newest).size > checkpoint.read(note).size:
+    def _replace_latest(self, path: Path, note: str) -> None:
+        newest = self._read(path)
+        if newest is not None and _age(newest) > _age(note):
             return
-        new = self._directory / f"latest.{secrets.token_hex(4)}.new"
+        new = path.with_name(f"latest.{secrets.token_hex(4)}.new")
         _write(new, note)
-        new.replace(self._directory / "latest.note")
+        new.replace(path)
 
 
 class StdoutPublisher:
@@ -122,6 +138,14 @@ class StdoutPublisher:
     def latest(self) -> str | None:
         """Returns None: standard output cannot be read back."""
         return None
+
+
+def _age(note: str) -> tuple[float, int]:
+    try:
+        said = checkpoint.read(note)
+    except checkpoint.BadNote:
+        return float("inf"), 0
+    return generations.number(said.origin), said.size
 
 
 def _write(path: Path, note: str) -> None:

@@ -12,7 +12,7 @@ from typing import Final
 from django.db import connections, transaction
 from django.db.models import QuerySet
 
-from iamroles.audit import config, derive, grants, guard, states, states_people, states_rules, states_runs
+from iamroles.audit import config, derive, grants, guard, restore, states, states_people, states_rules, states_runs
 from iamroles.audit.derive import StoredEvent, text_of
 from iamroles.audit.envelope import leaf_hash
 from iamroles.audit.verify import SealedRow, StoredCheckpoint, Trail
@@ -87,6 +87,7 @@ _STATE_CHECKS: Final = (
     states_people.wrong_dates,
     states_rules.wrong_account_rules,
     states_rules.wrong_auto_approvals,
+    restore.wrong_restores,
 )
 
 

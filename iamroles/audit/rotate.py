@@ -61,7 +61,8 @@ def _add(path: Path, added: VerifierKey, revoked: VerifierKey | None = None) -> 
         found = keys.read_vkeys(path.read_text(encoding="ascii"))
     except OSError as error:
         raise BadKey(f"the verifier keys {path} cannot be read: {error.strerror}") from error
-    kept = [revoked if revoked and key.key_id == revoked.key_id else key for key in found if key != added]
+    kept = [key for key in found if key != added and not (revoked and key.key_id == revoked.key_id)]
+    kept = [revoked, *kept] if revoked else kept  # also one that counted here as heir of an earlier generation
     new = path.with_name(f"{path.name}.new")
     new.write_text(keys.write_vkeys([added, *kept]), encoding="ascii")
     new.replace(path)

@@ -13,8 +13,9 @@ from typing import Final
 
 from django.db import connections, transaction
 
-from iamroles.audit import checkpoint, merkle
+from iamroles.audit import checkpoint, generations, merkle
 from iamroles.audit.checkpoint import Checkpoint, SigningKey, VerifierKey
+from iamroles.audit.continuity import Beginning, Consistency, Halted, Restored, tree_of
 from iamroles.audit.derive import contradiction, read
 from iamroles.audit.envelope import leaf_hash, write_time
 from iamroles.audit.lag import late_since
@@ -28,10 +29,6 @@ BATCH: Final = {"postgresql": 10_000, "sqlite": 500}
 _LOCK: Final = 0x524F4C4553  # any number, the same for every sealer
 _TRAIL: Final = Subject("audit", "trail", "audit trail")
 _REPEAT_ALARM: Final = timedelta(minutes=5)
-
-
-class Halted(Exception):
-    """Sealing must not go on: the trail contradicts itself or what was published. The message names the place."""
 
 
 class _Busy(Exception):
@@ -49,7 +46,10 @@ class Sealed:
 
 @dataclass
 class Sealer:
-    """Everything that sealing needs. Make one per process; it checks all leaves once, at its first batch."""
+    """Everything that sealing needs. Make one per process; it checks all leaves once, at its first batch.
+
+    `origin` is that of the first generation; the newest stored checkpoint says which one goes on.
+    """
 
     origin: str
     keys: Sequence[SigningKey]
@@ -63,17 +63,18 @@ class Sealer:
     def seal(self, *, at: datetime) -> Sealed:
         """Seals one batch, publishes the newest checkpoint and returns what was done.
 
-        Raises Halted, after recording `audit.halted`, when the trail contradicts itself or a published checkpoint.
+        Raises Halted, after recording `audit.halted`, when the trail contradicts itself or a published checkpoint;
+        Restored when it is shorter than that, until its fork is declared.
         A publisher that fails is recorded as `publication.failed` and tried again by the next call.
         """
         self._tell_lag(at)
         try:
-            self._require_consistency()
-            done = self._seal_batch(at)
+            done = self._seal_batch(at, self._require_consistency())
         except _Busy:
             return Sealed(0, *_newest(self.using))
         except Halted as error:
-            self._alarm("audit.halted", _TRAIL, {"reason": str(error)}, at)
+            lost = {"last_note": error.note} if isinstance(error, Restored) else {}
+            self._alarm("audit.halted", _TRAIL, {"reason": str(error), **lost}, at)
             raise
         self._publish(at)
         return done
@@ -109,72 +110,44 @@ class Sealer:
             },
         )
 
-    def _require_consistency(self) -> None:
-        """Raises Halted unless stored and published checkpoints and, once per process, all leaves agree."""
-        stored = AuditCheckpoint.objects.using(self.using).order_by("-size").first()
-        if stored is not None:
-            _tree_of(stored)
-        for publisher in self.publishers:
-            try:
-                note = publisher.latest()
-            except NotPublished:
-                continue
-            if note is not None:
-                self._require_published(publisher.name, note)
-        if not self.checked:
-            self._require_leaves()
-            self.checked = True
+    def _require_consistency(self) -> Beginning | None:
+        """Raises Halted unless the trail fits what is stored and published and, once per process, its leaves."""
+        held = Consistency(self.origin, self.vkeys, self.publishers, self.using)
+        begins = held.require(leaves=not self.checked)
+        self.checked = True
+        return begins
 
-    def _require_published(self, name: str, note: str) -> None:
-        # Also one that a revoked key signed after its time must fit: it is ours, though it proves nothing any more.
-        known = [replace(key, last_size=None) for key in self.vkeys]
-        try:
-            said = checkpoint.verify(note, known, origin=self.origin)
-        except checkpoint.BadNote as error:
-            raise Halted(f"the checkpoint kept by {name} is not ours: {error}") from error
-        row = AuditCheckpoint.objects.using(self.using).filter(size=said.size).first()
-        if row is None:
-            raise Halted(f"the checkpoint of size {said.size} was published to {name} but is not in the database")
-        if bytes(row.root) != said.root:
-            raise Halted(f"the root at size {said.size} is another one than was published to {name}")
-
-    def _require_leaves(self) -> None:
-        roots = dict(AuditCheckpoint.objects.using(self.using).values_list("size", "root"))
-        tree = merkle.Frontier()
-        rows = AuditLeaf.objects.using(self.using).order_by("seq").values_list("seq", "leaf")
-        for seq, leaf in rows.iterator(chunk_size=10_000):
-            if seq != tree.size:
-                raise Halted(f"leaf {tree.size} is missing")
-            tree.append(bytes(leaf))
-            if tree.size in roots and bytes(roots.pop(tree.size)) != tree.root():
-                raise Halted(f"the leaves do not give the root of the checkpoint of size {tree.size}")
-        if roots:
-            raise Halted(f"the checkpoint of size {min(roots)} covers more leaves than there are")
-        covered, _ = _newest(self.using)
-        if tree.size > covered:
-            raise Halted(f"there are {tree.size} leaves, but the newest checkpoint covers {covered}")
-
-    def _seal_batch(self, at: datetime) -> Sealed:
+    def _seal_batch(self, at: datetime, begins: Beginning | None) -> Sealed:
         with transaction.atomic(using=self.using, durable=True):
             self._lock()
             stored = AuditCheckpoint.objects.using(self.using).order_by("-size").first()
             limit = BATCH[connections[self.using].vendor]
             pending = AuditPending.objects.using(self.using).order_by("event_id")
             ids = list(pending.values_list("event_id", flat=True)[:limit])
+            if begins:
+                if begins.size != (stored.size if stored else 0):
+                    raise _Busy  # another sealer was quicker
+                ids = [begins.event_id, *(event_id for event_id in ids if event_id != begins.event_id)]
             if not ids:
                 return Sealed(0, stored.size if stored else 0, stored.note if stored else None)
-            tree = _tree_of(stored) if stored else merkle.Frontier()
+            tree = tree_of(stored) if stored else merkle.Frontier()
             leaves = self._hash(ids, tree)
             AuditLeaf.objects.using(self.using).bulk_create(leaves, batch_size=1000)
             removed, _ = AuditPending.objects.using(self.using).filter(event_id__in=ids).delete()
             if removed != len(ids):
                 raise Halted("waiting events were removed while they were being sealed")
-            signing = [key for key in self.keys if key.signs_at(at)]
-            note = checkpoint.sign(Checkpoint(self.origin, tree.size, tree.root()), signing)
+            origin = self._origin(stored, begins)
+            signing = [replace(key, name=origin) for key in self.keys if key.signs_at(at)]
+            note = checkpoint.sign(Checkpoint(origin, tree.size, tree.root()), signing)
             AuditCheckpoint.objects.using(self.using).create(
                 size=tree.size, root=tree.root(), frontier=tree.write(), note=note, signed_at=at
             )
         return Sealed(len(ids), tree.size, note)
+
+    def _origin(self, stored: AuditCheckpoint | None, begins: Beginning | None) -> str:
+        if begins:
+            return generations.spell(self.origin, begins.generation)
+        return checkpoint.read(stored.note).origin if stored else self.origin
 
     def _lock(self) -> None:
         # SQLite needs none: BEGIN IMMEDIATE has the whole database. UNIQUE(seq) is the guard behind both.
@@ -226,16 +199,6 @@ class Sealer:
         recent = AuditEvent.objects.filter(action=action, object_id=subject.id, at__gt=at - _REPEAT_ALARM)
         if not recent.exists():
             record_alone(action, actor=SEALER, subject=subject, at=at, outcome="failed", data=data)
-
-
-def _tree_of(stored: AuditCheckpoint) -> merkle.Frontier:
-    try:
-        tree = merkle.Frontier.read(stored.size, bytes(stored.frontier))
-    except ValueError as error:
-        raise Halted(f"the checkpoint of size {stored.size} is damaged: {error}") from error
-    if tree.root() != bytes(stored.root):
-        raise Halted(f"the checkpoint of size {stored.size} is damaged: its root does not follow")
-    return tree
 
 
 def _newest(using: str) -> tuple[int, str | None]:

@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
-from iamroles.audit import checkpoint, envelope, merkle
+from iamroles.audit import checkpoint, envelope, generations, merkle
 from iamroles.audit.checkpoint import Checkpoint, VerifierKey
 from iamroles.audit.derive import StoredEvent, contradiction
+from iamroles.audit.generations import Line
 from iamroles.audit.report import Report
+from iamroles.audit.verify_forks import fits, read_line
 
 _LOGGED: Final = re.compile(r"audit-leaf EVT-([0-9]{7,18}) ([0-9a-f]{64})")
 
@@ -78,14 +80,17 @@ def verify_database(
 ) -> Report:
     """Returns the report on the database held against `kept`, the notes that lie outside of it.
 
+    `origin` is that of the trail's first generation; the events tell of later ones.
     `kept` must have been read before `trail`: a newer note than the rows would look like a trail cut short.
     """
     report = Report("database", key_ids=tuple(key.key_id.hex() for key in keys))
-    outside = _read_notes(kept, keys, origin, report)
-    wanted = {size for size, _ in outside} | {stored.size for stored in trail.checkpoints}
-    roots, ids = _walk(trail.sealed, wanted, report)
-    _compare(outside, roots, ids, report)
-    _check_stored(trail.checkpoints, roots, keys, origin, report)
+    notes = _read_notes(kept, keys, origin, report)
+    wanted = {said.size for said in notes} | {stored.size for stored in trail.checkpoints}
+    walked = _walk(trail.sealed, wanted, report)
+    line = read_line(walked.forks, origin, keys, report, walked.ids)
+    outside = [(said.size, said.root) for said in notes if fits(said, line, report)]
+    _compare(outside, walked, report)
+    _check_stored(trail.checkpoints, walked.roots, keys, (origin, line), report)
     _check_tail(trail, report, limits)
     _check_coverage(trail.checkpoints, outside, report, limits)
     for name in trail.missing_triggers:
@@ -114,38 +119,51 @@ def read_leaf_log(lines: Iterable[str]) -> dict[int, bytes]:
     return {int(match[1]): bytes.fromhex(match[2]) for match in found if match}
 
 
-def _read_notes(
-    notes: Sequence[str], keys: Sequence[VerifierKey], origin: str, report: Report
-) -> list[tuple[int, bytes]]:
-    found: dict[int, bytes] = {}
+def _read_notes(notes: Sequence[str], keys: Sequence[VerifierKey], origin: str, report: Report) -> list[Checkpoint]:
+    found: dict[tuple[int, str], Checkpoint] = {}
     for note in notes:
         try:
-            said = checkpoint.verify(note, keys, origin=origin)
+            said = checkpoint.read(note)
+            ours = generations.same_trail(said.origin, origin)
+            named = said.origin if ours and generations.number(said.origin) >= generations.number(origin) else origin
+            said = checkpoint.verify(note, keys, origin=named)
         except checkpoint.UnknownKey:
             report.cannot_tell("a checkpoint kept outside is signed by none of the known keys")
         except checkpoint.BadNote as error:
             report.tampered(f"a checkpoint kept outside is not genuine: {error}")
         else:
-            if found.setdefault(said.size, said.root) != said.root:
+            if found.setdefault((said.size, said.origin), said) != said:
                 report.tampered(f"two checkpoints of size {said.size} have different roots")
-    return sorted(found.items())
+    return [found[place] for place in sorted(found)]
 
 
-def _walk(rows: Iterable[SealedRow], wanted: set[int], report: Report) -> tuple[dict[int, bytes], array[int]]:
-    """Hashes all sealed events in order; returns the roots at the wanted sizes and the event id of each seq."""
+@dataclass(frozen=True)
+class _Walked:
+    """What was found on the way: roots at the wanted sizes, the event id of each seq, and texts that declare forks."""
+
+    roots: dict[int, bytes]
+    ids: array[int]
+    forks: list[tuple[int, bytes]]
+
+
+def _walk(rows: Iterable[SealedRow], wanted: set[int], report: Report) -> _Walked:
+    """Hashes all sealed events in order."""
     tree = merkle.Frontier()
     roots = {0: merkle.EMPTY_ROOT}
     ids = array("q")
+    forks = []
     for row in rows:
         if row.seq != tree.size:
             report.tampered("the leaf is missing", seq=tree.size)
             break
         ids.append(row.event_id)
+        if row.text is not None and generations.may_declare(row.text):
+            forks.append((row.seq, row.text))
         tree.append(_rehash(row, report))
         if tree.size in wanted:
             roots[tree.size] = tree.root()
     report.size, report.root = tree.size, tree.root()
-    return roots, ids
+    return _Walked(roots, ids, forks)
 
 
 def _rehash(row: SealedRow, report: Report) -> bytes:
@@ -165,11 +183,9 @@ def _rehash(row: SealedRow, report: Report) -> bytes:
     return leaf
 
 
-def _compare(
-    outside: Sequence[tuple[int, bytes]], roots: Mapping[int, bytes], ids: Sequence[int], report: Report
-) -> None:
+def _compare(outside: Sequence[tuple[int, bytes]], walked: _Walked, report: Report) -> None:
     """Holds the roots against what was kept outside; names the first stretch that differs."""
-    good = 0
+    good, roots, ids = 0, walked.roots, walked.ids
     for size, root in outside:
         if size > report.size:
             report.tampered(f"the trail ends at {report.size}, but a checkpoint kept outside covers {size} events")
@@ -192,11 +208,13 @@ def _check_stored(
     stored: Sequence[StoredCheckpoint],
     roots: Mapping[int, bytes],
     keys: Sequence[VerifierKey],
-    origin: str,
+    generation: tuple[str, Line],
     report: Report,
 ) -> None:
+    first, line = generation
     for row in sorted(stored, key=lambda row: row.size):
         where = f"the stored checkpoint of size {row.size}"
+        origin = generations.spell(first, line.at(row.size))
         try:
             said = checkpoint.verify(row.note, keys, origin=origin)
         except checkpoint.UnknownKey:

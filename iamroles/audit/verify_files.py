@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from iamroles.audit import checkpoint, envelope, merkle, proof
+from iamroles.audit import checkpoint, envelope, generations, merkle, proof
 from iamroles.audit.checkpoint import Checkpoint, VerifierKey
 from iamroles.audit.report import Report
+from iamroles.audit.verify_forks import first_origin, fits, read_line
 
 
 def verify_export(
@@ -23,14 +24,17 @@ def verify_export(
     """Returns the report on a full export, whose line k (from 0) is the event of seq k, against a checkpoint.
 
     `lines` come without their newline. `leaves` (FILE.leaves) serve to name the line; they are used only if they give
-    the signed root. `older` is a note that the verifier kept before.
+    the signed root. `older` is a note that the verifier kept before, of this generation of the trail or an earlier one.
     """
     report = Report("export", key_ids=tuple(key.key_id.hex() for key in keys))
     said = _trusted(note, keys, report, "the checkpoint")
-    before = _trusted(older, keys, report, "the older checkpoint", said.origin if said else None) if older else None
+    before = _trusted(older, keys, report, "the older checkpoint") if older else None
     wanted = {said.size if said else -1, before.size if before else -1}
     tree, roots, found = merkle.Frontier(), {0: merkle.EMPTY_ROOT}, []
+    told = []
     for line in lines:
+        if generations.may_declare(line) and said and tree.size < said.size:
+            told.append((tree.size, line))
         leaf = envelope.leaf_hash(line)
         found.append(leaf)
         tree.append(leaf)
@@ -40,8 +44,7 @@ def verify_export(
     if said is None:
         return report
     report.covered = min(said.size, tree.size)
-    if before is not None:
-        _compare_older(before, said, roots, report)
+    _compare_generations(told, before, said, roots, keys, report)
     if tree.size < said.size:
         report.tampered(f"the export has {tree.size} lines, but the checkpoint covers {said.size} events")
     elif roots[said.size] != said.root:
@@ -108,18 +111,35 @@ def _inclusion_problem(line: bytes, index: int, hashes: Sequence[bytes], said: C
     return None if found == said.root else "the event with its proof does not give the signed root"
 
 
-def _trusted(
-    note: str, keys: Sequence[VerifierKey], report: Report, name: str, origin: str | None = None
-) -> Checkpoint | None:
-    if origin is None and len({key.name for key in keys}) == 1:
-        origin = keys[0].name
+def _trusted(note: str, keys: Sequence[VerifierKey], report: Report, name: str) -> Checkpoint | None:
     try:
-        return checkpoint.verify(note, keys, origin=origin)
+        origin = checkpoint.read(note).origin
+        if checkpoint.known_for(keys, origin):
+            return checkpoint.verify(note, keys)
+        report.tampered(f"{name} is of {origin}, which is none of the keys' names")
     except checkpoint.UnknownKey:
         report.cannot_tell(f"{name} is signed by none of the known keys")
     except checkpoint.BadNote as error:
         report.tampered(f"{name} is not genuine: {error}")
     return None
+
+
+def _compare_generations(
+    told: Sequence[tuple[int, bytes]],
+    before: Checkpoint | None,
+    said: Checkpoint,
+    roots: Mapping[int, bytes],
+    keys: Sequence[VerifierKey],
+    report: Report,
+) -> None:
+    """The checkpoint is of the generation that the events tell of last, and the older one fits what they tell."""
+    line = read_line(told, first_origin(told, said), keys, report)
+    if line.newest != generations.number(said.origin):
+        report.tampered(f"the checkpoint is not of generation {line.newest}, which the events tell of last")
+    if before is not None and not generations.same_trail(before.origin, said.origin):
+        report.tampered(f"the older checkpoint is of {before.origin}, the newer one of {said.origin}")
+    elif before is not None and fits(before, line, report):
+        _compare_older(before, said, roots, report)
 
 
 def _compare_older(before: Checkpoint, said: Checkpoint, roots: Mapping[int, bytes], report: Report) -> None:

@@ -107,7 +107,7 @@ SENTENCES: Final[dict[str, str]] = {
     "audit.lagged": "Sealing is late: {pending} events wait since {oldest_at}.",
     "audit.recovered": "Sealing has caught up.",
     "audit.halted": "Sealing is halted: {reason}.",
-    "audit.forked": "The audit trail was declared forked: {lost_from} to {lost_to} are lost.",
+    "audit.forked": "{actor} declared a restore from a backup: generation {generation} begins at {lost_from}.",
     "publication.failed": "The checkpoint of size {size} could not be published to {publisher}: {code}.",
     "signing_key.rotated": "The audit key was rotated.",
     "signing_key.revoked": "The audit key was revoked.",

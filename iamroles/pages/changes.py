@@ -20,6 +20,7 @@ SUBJECTS: Final = {
     "group": "Members of the group",
     "account": "Record of AWS account",
     "team": "AWS accounts of the team",
+    "restore": "Restore from a backup",
 }
 STATE_WORDS: Final = {
     "waiting": ("Waits", "pending", "ring-dot"),
@@ -95,6 +96,11 @@ def change_rows(*, waiting: bool) -> tuple[ChangeRow, ...]:
     return tuple(_row(change) for change in chosen[:NEWEST])
 
 
+def waiting_of(subject: str) -> ProposedChange | None:
+    """Returns the newest change of this kind that waits, or None."""
+    return ProposedChange.objects.filter(subject=subject, state=WAITING).order_by("-pk").first()
+
+
 def _row(change: ProposedChange) -> ChangeRow:
     what = f"{SUBJECTS.get(change.subject, change.subject)} {change.target}".strip()
     return ChangeRow(change, what, STATE_WORDS[change.state])
@@ -128,12 +134,25 @@ def lines_of(subject: str, value: Any) -> tuple[str, ...]:
     """Returns a content as lines: approval rules in words, a record by field, a list by member."""
     if subject == "approval_rules":
         return rule_text.write(value)
+    if subject == "restore":
+        return _restore_lines(value)
     if not isinstance(value, Mapping):
         return (str(value),)
     lines: list[str] = []
     for name, part in value.items():
         lines += [str(one) for one in part] if isinstance(part, list) else [f"{name.replace('_', ' ')}: {_say(part)}"]
     return tuple(lines)
+
+
+def _restore_lines(value: Mapping[str, Any]) -> tuple[str, ...]:
+    if "last_note" not in value:
+        return (f"generation {value['generation']} of the trail", f"{value['events']:,} events are sealed")
+    last = str(value["last_note"]).partition("\n\n")[0].replace("\n", " ")
+    return (
+        f"generation {value['generation']} of the trail",
+        f"it begins after {value['lost_from']:,} events",
+        f"lost: what the last published checkpoint covers beyond that ({last})",
+    )
 
 
 def _say(value: object) -> str:

@@ -211,6 +211,9 @@ def _inventory(rows: Sequence[AccountRow]) -> HealthRow:
 def _sealing(at: datetime) -> HealthRow:
     state = audit.status()
     lag = state.waits_for(at)
+    if why := audit.halted_because():
+        text = f"Halted: {why}. Nothing is added in AWS until sealing goes on; removals do."
+        return HealthRow("Sealing", text, "bad", "manage.py audit verify", state.oldest_waiting)
     if lag is not None and lag > timedelta(seconds=settings.ROLEDESK_SEAL_LAG_SECONDS):
         text = f"{_events(state.waiting)} not sealed. A database administrator could still erase them unseen."
         return HealthRow("Sealing", text, "bad", "manage.py tend", state.oldest_waiting)

@@ -80,6 +80,7 @@ urlpatterns = [
     path("ops/", operations.operations_health, name="operations_health"),
     path("ops/jobs/", operations.operations_jobs, name="operations_jobs"),
     path("ops/pause/", operations.pause_everything, name="pause_everything"),
+    path("ops/restore/", operations.restore_propose, name="restore_propose"),
     path("ops/accounts/<slug:number>/pause/", operations.pause_account, name="pause_account"),
     path("ops/accounts/", accounts.account_list, name="account_list"),
     path("ops/accounts/add/", account_records.account_add, name="account_add"),

@@ -1,4 +1,5 @@
 """What can be changed with four eyes: approval rules, a group's members, an AWS account's record, a team's accounts.
+And what two people declare: that the database was restored from a backup.
 
 A kind says what stands, what is wrong with a proposal, and how it is written with its events. The verbs are in
 `changes`; a new kind is one more entry of `KINDS`.
@@ -24,6 +25,7 @@ RULES: Final = eligibility.RULES
 GROUP: Final = "group"
 ACCOUNT: Final = eligibility.ACCOUNT
 TEAM: Final = "team"
+RESTORE: Final = "restore"
 
 _TEXTS: Final = ("name", "environment", "role_path", "policy_path", "boundary")
 _ACCOUNT_FIELDS: Final = {**dict.fromkeys((*_TEXTS, "owner"), str), "is_production": bool}
@@ -194,6 +196,29 @@ def _write_team(change: ProposedChange, actor: Actor, at: datetime) -> None:
     )
 
 
+def _restored() -> audit.Loss:
+    found = audit.undeclared()
+    if found is None:
+        raise Invalid("Sealing is not halted by a restore from a backup, so there is nothing to declare.", "target")
+    return found
+
+
+def _trail_as_it_is(_target: str) -> dict[str, object]:
+    found = _restored()
+    return {"generation": found.previous, "events": found.lost_from}
+
+
+def _restore_wrong(target: str, content: Any) -> list[str]:
+    if target or content != _restored().facts():
+        return ["This is not the restore at which sealing is halted. Open the page again."]
+    return []
+
+
+def _write_restore(change: ProposedChange, actor: Actor, at: datetime) -> None:
+    facts = {"change": change.reference, "proposed_by": str(change.proposed_by_id)}
+    audit.declare(change.proposed(), **facts, reason=change.reason, actor=actor, at=at)
+
+
 KINDS: Final[dict[str, Kind]] = {
     RULES: Kind(lambda _target: current_rules(), _rules_wrong, _write_rules),
     GROUP: Kind(
@@ -201,6 +226,7 @@ KINDS: Final[dict[str, Kind]] = {
     ),
     ACCOUNT: Kind(_record_of, _record_wrong, _write_record),
     TEAM: Kind(_team_accounts, _team_wrong, _write_team),
+    RESTORE: Kind(_trail_as_it_is, _restore_wrong, _write_restore),
 }
 
 

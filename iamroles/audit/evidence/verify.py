@@ -28,6 +28,7 @@ from typing import Any
 Point = tuple[int, int, int, int]
 Keys = dict[tuple[str, bytes], bytes]  # (name, key id): public key
 Note = tuple[str, int, bytes]  # origin, size, root
+Fork = tuple[int, int, int, int, str]  # seq, generation before, generation after, size before the restore, trail
 
 # --- Ed25519 in plain integers (RFC 8032, 5.1); verification needs no protection against timing ---
 
@@ -269,15 +270,68 @@ def split_lines(content: bytes, what: str) -> list[bytes]:
     return content[:-1].split(b"\n")
 
 
-def check_full(
-    lines: list[bytes], size: int, root: bytes, older: Note | None, index: list[bytes] | None = None
-) -> None:
+def generation_of(origin: str) -> tuple[str, int]:
+    """Returns the name of a trail and its generation, the number that its origin ends in."""
+    name, _, last = origin.rpartition("/")
+    plain = last.isascii() and last.isdigit() and len(last) < 17 and str(int(last)) == last
+    return (name, int(last)) if name and plain else (origin, 0)
+
+
+def read_forks(lines: list[bytes]) -> list[Fork]:
+    """Returns the restores from a backup that the events declare, in order: each begins a generation of the trail."""
+    forks: list[Fork] = []
+    for seq, line in enumerate(lines):
+        event = json.loads(line) if b'"action":"audit.forked"' in line else {}
+        if event.get("action") != "audit.forked":
+            continue
+        said = event["data"]
+        note = said["last_note"].split("\n")
+        (name, last), size = generation_of(note[0]), int(note[1])
+        before = forks[-1][2] if forks else said["previous"]
+        right = [seq, before, last + 1, size] == [said[k] for k in ("lost_from", "previous", "generation", "lost_to")]
+        if not right or last < before or (last == before and size <= seq):
+            raise Tampered(f"seq {seq}: the event declares no restore that there can have been")
+        forks.append((seq, before, last + 1, size, name))
+    return forks
+
+
+def check_generations(lines: list[bytes], note: Note, older: Note | None) -> None:
+    """Checks that the checkpoints are of generations that the events declare, and that no restore lost the older's."""
+    name, now = generation_of(note[0])
+    forks = read_forks(lines[: note[1]])
+    first = forks[0][1] if forks else now
+    starts = {first: -1, **{fork[2]: fork[0] for fork in forks}}
+    if list(starts)[-1] != now or any(fork[4] != name for fork in forks):
+        raise Tampered("the checkpoint is not of the generation that the events declare last")
+    if older is None:
+        return
+    trail, of = generation_of(older[0])
+    if trail != name or of > now or of < first or older[1] <= starts.get(of, -1):
+        raise Tampered("your older checkpoint is not of a generation that the events declare")
+    following = next((fork for fork in forks if fork[1] == of), None)
+    if of in starts and (following is None or older[1] <= following[0]):
+        return
+    if following and following[2] == of + 1 and older[1] > following[3]:
+        raise Tampered("your older checkpoint covers more events than there were before the restore that was declared")
+    raise CannotTell(f"a declared restore from a backup lost events that your checkpoint of generation {of} covers")
+
+
+def check_full(lines: list[bytes], note: Note, older: Note | None, index: list[bytes] | None = None) -> None:
     """Checks a full export: line k is the event of seq k."""
+    _, size, root = note
     leaves = [leaf_hash(line) for line in lines]
+    check_leaves(leaves, size, root, index)
+    check_generations(lines, note, older)
     if older and older[1] > size:
         raise Tampered(f"your older checkpoint covers {older[1]} events, the newer one only {size}")
-    if older and len(leaves) >= older[1] and tree_root(leaves[: older[1]]) != older[2]:
+    if older and tree_root(leaves[: older[1]]) != older[2]:
         raise Tampered(f"the first {older[1]} events are not what your older checkpoint covers")
+    if len(leaves) > size:
+        raise CannotTell(f"{len(leaves) - size} lines after the size of the checkpoint are not covered")
+
+
+def check_leaves(leaves: list[bytes], size: int, root: bytes, index: list[bytes] | None) -> None:
+    """Checks that the first leaves give the signed root; an index that does names the line that differs."""
     if len(leaves) < size:
         raise Tampered(f"the export has {len(leaves)} lines, but the checkpoint covers {size} events")
     if tree_root(leaves[:size]) != root:
@@ -285,8 +339,6 @@ def check_full(
             line = next(i for i in range(size) if index[i] != leaves[i])
             raise Tampered(f"line {line + 1} (seq {line}) is not the event that was sealed there")
         raise Tampered(f"the first {size} lines do not give the signed root")
-    if len(leaves) > size:
-        raise CannotTell(f"{len(leaves) - size} lines after the size of the checkpoint are not covered")
 
 
 def check_selection(rows: list[tuple[bytes, int, list[bytes]]], size: int, root: bytes) -> None:
@@ -305,7 +357,8 @@ def check_export(arguments: argparse.Namespace, keys: Keys) -> str:
     path = arguments.export
     lines = split_lines(path.read_bytes(), path.name)
     note_path = arguments.checkpoint or path.with_name(path.name + ".checkpoint")
-    _, size, root = read_note(note_path.read_bytes().decode(), keys, "the checkpoint")
+    note = read_note(note_path.read_bytes().decode(), keys, "the checkpoint")
+    _, size, root = note
     older = read_older(arguments, keys)
     proofs, leaves = path.with_name(path.name + ".proofs"), path.with_name(path.name + ".leaves")
     if arguments.selection:
@@ -321,7 +374,7 @@ def check_export(arguments: argparse.Namespace, keys: Keys) -> str:
     if proofs.exists():
         raise CannotTell("this is a selection: use --selection")
     index = [bytes.fromhex(line) for line in leaves.read_text().splitlines()] if leaves.exists() else None
-    check_full(lines, size, root, older, index)
+    check_full(lines, note, older, index)
     return f"{size} events are exactly what was sealed"
 
 
@@ -396,9 +449,9 @@ def check_bundle(arguments: argparse.Namespace, keys: Keys) -> str:
     if manifest["selection"]:
         rows = [(line, int(seq), bundle_proof(files, seq, note)) for line, (seq, _) in zip(lines, index, strict=True)]
         check_selection(rows, size, root)
-        check_consistency(files, older, size, root)
+        check_consistency(files, older, (origin, size, root))
     else:
-        check_full(lines, size, root, older)
+        check_full(lines, (origin, size, root), older)
     events = [json.loads(line) for line in lines]
     check_documents(files, events)
     check_disclosures(files, events)
@@ -415,10 +468,16 @@ def bundle_proof(files: dict[str, bytes], seq: str, note: str) -> list[bytes]:
     return [decode(line) for line in lines[1:]]
 
 
-def check_consistency(files: dict[str, bytes], older: Note | None, size: int, root: bytes) -> None:
+def check_consistency(files: dict[str, bytes], older: Note | None, note: Note) -> None:
     """Checks that the trail of the bundle continues the one that the auditor's older checkpoint covers."""
     if older is None:
         return
+    origin, size, root = note
+    (trail, of), (name, now) = generation_of(older[0]), generation_of(origin)
+    if trail != name or of > now:
+        raise Tampered(f"your older checkpoint is of {older[0]}, the newer one of {origin}")
+    if of < now and (older[1] > size or not files.get("consistency.txt")):
+        raise CannotTell(f"a restore from a backup lost events of generation {of}: the whole trail says which")
     if older[1] > size:
         raise Tampered(f"your older checkpoint covers {older[1]} events, the newer one only {size}")
     old_size, *hashes = files.get("consistency.txt", b"").decode().splitlines() or ["-"]

@@ -16,9 +16,10 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 
-from iamroles.audit import checkpoint, config, export, grants, rotate
+from iamroles.audit import checkpoint, config, export, generations, grants, restore, rotate
 from iamroles.audit import keys as audit_keys
 from iamroles.audit.checkpoint import BadKey, VerifierKey
+from iamroles.audit.continuity import Halted
 from iamroles.audit.evidence.bundle import build_bundle, record_bundle
 from iamroles.audit.export import files
 from iamroles.audit.find import EventFilter
@@ -26,7 +27,6 @@ from iamroles.audit.publish import NotPublished
 from iamroles.audit.reading import read_hashes, read_trail, snapshot
 from iamroles.audit.record import record_alone
 from iamroles.audit.report import CANNOT_TELL, TAMPERED, Report
-from iamroles.audit.seal import Halted
 from iamroles.audit.values import Actor, Subject
 from iamroles.audit.verify import Limits, check_leaf_log, read_leaf_log, verify_database
 from iamroles.audit.verify_files import verify_export, verify_proof, verify_selection
@@ -89,14 +89,12 @@ class Command(BaseCommand):
         publisher = config.file_publisher()
         kept = [_text(options[name]) for name in ("checkpoint", "older") if options[name]]
         if publisher is not None:
-            kept += [note for size in publisher.sizes() if (note := publisher.at(size)) is not None]
-            latest = publisher.latest()
-            kept += [latest] if latest else []
+            kept += publisher.notes()
         limits = Limits(now=datetime.now(UTC), lag=timedelta(seconds=settings.ROLEDESK_SEAL_LAG_SECONDS))
         logged = read_leaf_log(_text(options["leaf_log"]).splitlines()) if options["leaf_log"] else {}
         with snapshot():
             report = verify_database(
-                read_trail(fast=options["fast"]), keys=keys, origin=config.origin(), kept=kept, limits=limits
+                read_trail(fast=options["fast"]), keys=keys, origin=config.first_origin(), kept=kept, limits=limits
             )
             check_leaf_log(logged, read_hashes(sorted(logged)), report)
         return report
@@ -165,8 +163,7 @@ class Command(BaseCommand):
     def _checkpoint(self, *, output: Path | None, vkey: bool, **_: Any) -> int:
         try:
             if vkey:
-                standing = [key for key in config.verifier_keys() if key.last_size is None]
-                self.stdout.write("\n".join(map(str, standing)))
+                self.stdout.write("\n".join(map(str, _standing())))
                 return 0
             done = config.sealer().seal_all(at=datetime.now(UTC))
         except BadKey as error:
@@ -278,9 +275,26 @@ def _filter(options: dict[str, Any]) -> EventFilter:
 
 def _older(path: Path | None) -> checkpoint.Checkpoint | None:
     try:
-        return checkpoint.verify(_text(path), config.verifier_keys(), origin=config.origin()) if path else None
+        return _on_line(_text(path)) if path else None
     except (OSError, ValueError) as error:
         raise CommandError(f"--older: {error}") from error
+
+
+def _on_line(note: str) -> checkpoint.Checkpoint:
+    """Returns what a checkpoint says that the trail still holds all events of. Raises ValueError."""
+    said = checkpoint.verify(note, config.verifier_keys())
+    if not generations.same_trail(said.origin, config.first_origin()):
+        raise ValueError(f"the note is of {said.origin}, not of {config.origin()}")
+    if restore.line().place(said) != "here":
+        raise ValueError("it covers events that a declared restore from a backup lost")
+    return said
+
+
+def _standing() -> list[VerifierKey]:
+    """Returns the keys that count, those of the generation that goes on first."""
+    found = [key for key in config.verifier_keys() if key.last_size is None]
+    now = [key for key in checkpoint.known_for(config.verifier_keys(), config.origin()) if key.last_size is None]
+    return [*now, *(key for key in found if key not in now)]
 
 
 def _verify_files(keys: Sequence[VerifierKey], options: dict[str, Any]) -> Report:
@@ -322,7 +336,7 @@ def _cut(as_of: Path | None) -> export.Cut:
             raise CommandError(str(error)) from error
     try:
         note = _text(as_of)
-        said = checkpoint.verify(note, config.verifier_keys(), origin=config.origin())
+        said = _on_line(note)
     except (OSError, ValueError) as error:
         raise CommandError(f"--as-of: {error}") from error
     return export.Cut(said.size, said.root, note)

@@ -163,7 +163,7 @@ class TestSealingUnderContention:
 
 
 def problems(key: SigningKey, kept: FilePublisher) -> list[str]:
-    notes = [kept.at(size) or "" for size in kept.sizes()]
+    notes = kept.notes()
     with snapshot():
         report = verify_database(
             read_trail(),

@@ -90,7 +90,7 @@ def test_a_clean_trail_gives_no_alarm(
             act(chance, sealer, monkeypatch)
         if run == EACH // 2:
             sealer.keys = [second, key]
-        notes = [kept.at(size) or "" for size in kept.sizes()]
+        notes = kept.notes()
         with snapshot():
             limits = Limits(now=NOON, lag=timedelta(days=1))
             report = verify_database(read_trail(), keys=known, origin=ORIGIN, kept=notes, limits=limits)

@@ -46,7 +46,7 @@ class World:
     kept: FilePublisher
 
     def verify(self, *, fast: bool = False) -> Report:
-        notes = [self.kept.at(size) or "" for size in self.kept.sizes()]
+        notes = self.kept.notes()
         with snapshot():
             return verify_database(
                 read_trail(fast=fast),
@@ -222,6 +222,15 @@ def sign_for_another_generation(world: World) -> None:
     AuditCheckpoint.objects.filter(size=7).update(note=note)
 
 
+def declare_what_was_not_lost(world: World) -> None:
+    """An event that begins another generation, sealed like any other. A declared restore: `test_restore`."""
+    data = {"previous": 1, "generation": 2, "last_note": world.kept.at(7), "lost_from": 7, "lost_to": 7}
+    said = {"change": "CHG-000001", "proposed_by": "1"}
+    event = record_one(8, action="audit.forked", data={**data, **said}, at=NOON + timedelta(minutes=2))
+    world.events.append(event)
+    world.rebuild()
+
+
 def delete_waiting(world: World) -> None:
     event = record_one(8, at=NOON + timedelta(minutes=2))
     AuditEvent.objects.filter(pk=event.pk).delete()
@@ -272,6 +281,7 @@ DATABASE = [
     (20, sign_another_root, 1, None, "the stored checkpoint of size 7 does not say what its columns say"),
     (21, sign_with_another_key, 2, None, "the stored checkpoint of size 7 is signed by none of the known keys"),
     (22, sign_for_another_generation, 1, None, "the stored checkpoint of size 7 is not genuine"),
+    (22, declare_what_was_not_lost, 1, 7, "it declares generation 2, but nothing was lost"),
     (28, change_a_state, 1, None, "REQ-000001 is approved, but EVT-"),
     (30, delete_waiting, 1, 7, "the event was deleted while it waited to be sealed"),
 ]

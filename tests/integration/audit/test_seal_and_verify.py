@@ -12,10 +12,11 @@ from django.db import connection
 
 from iamroles.audit import guard, merkle
 from iamroles.audit.checkpoint import SigningKey
+from iamroles.audit.continuity import Halted
 from iamroles.audit.publish import FilePublisher
 from iamroles.audit.reading import read_trail, snapshot
 from iamroles.audit.report import Report
-from iamroles.audit.seal import Halted, Sealed, Sealer
+from iamroles.audit.seal import Sealed, Sealer
 from iamroles.audit.verify import Limits, verify_database
 from iamroles.models import AuditCheckpoint, AuditEvent, AuditLeaf, AuditPending, AuditReceipt
 
@@ -29,7 +30,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def verify(key: SigningKey, kept: FilePublisher) -> Callable[[], Report]:
     def run() -> Report:
-        notes = [kept.at(size) or "" for size in kept.sizes()]
+        notes = kept.notes()
         with snapshot():
             return verify_database(
                 read_trail(),

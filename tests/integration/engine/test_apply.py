@@ -13,9 +13,10 @@ from django.db import connection, connections
 
 from iamroles.audit import checkpoint
 from iamroles.audit.checkpoint import Checkpoint, SigningKey
+from iamroles.audit.continuity import Halted
 from iamroles.audit.publish import FilePublisher
 from iamroles.audit.reading import wrong_states
-from iamroles.audit.seal import Halted, Sealer
+from iamroles.audit.seal import Sealer
 from iamroles.blueprints.state import RoleState
 from iamroles.engine import guard, observe
 from iamroles.iam import documents, trust
