@@ -60,10 +60,13 @@ def read(rows: QuerySet[AuditEvent]) -> Iterator[StoredEvent]:
         yield StoredEvent(pk, canon, leaf, tuple(columns))
 
 
-def contradiction(event: StoredEvent) -> str | None:
-    """Returns why an event's row does not follow from its canonical text, or None when it does."""
+def contradiction(event: StoredEvent, leaf: bytes | None = None) -> str | None:
+    """Returns why an event's row does not follow from its canonical text, or None when it does.
+
+    `leaf` is the hash of that text, where the caller has it.
+    """
     canon, stored = event.text, event.leaf
-    if not isinstance(stored, bytes | memoryview) or envelope.leaf_hash(canon) != bytes(stored):
+    if not isinstance(stored, bytes | memoryview) or (leaf or envelope.leaf_hash(canon)) != bytes(stored):
         return "the text does not have the stored hash"
     try:
         said = json.loads(canon)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from iamroles.audit.checkpoint import Checkpoint
 
 FORKED: Final = "audit.forked"
-_TOLD: Final = b'"action":"audit.forked"'
+TOLD: Final = b'"action":"audit.forked"'
 
 # "here": the trail holds the leaves that it covers. "lost": a restore lost some. "wrong": there was no such checkpoint.
 Place = Literal["here", "lost", "wrong"]
@@ -74,7 +74,7 @@ class Fork:
 
 def may_declare(text: bytes) -> bool:
     """Returns False for texts that certainly declare no fork: nearly all of them."""
-    return _TOLD in text
+    return TOLD in text
 
 
 def read_fork(text: bytes, seq: int) -> Fork | None:

@@ -39,10 +39,10 @@ class Frontier:
 
     def append(self, leaf: bytes) -> None:
         """Adds one leaf on the right."""
-        size, peaks = self.size, self.peaks
+        size, peaks, sha256 = self.size, self.peaks, hashlib.sha256
         self.size = size + 1
         while size & 1:
-            leaf = node(peaks.pop(), leaf)
+            leaf = sha256(b"\x01" + peaks.pop() + leaf).digest()
             size >>= 1
         peaks.append(leaf)
 

@@ -20,6 +20,10 @@ from iamroles.models import AuditCheckpoint, AuditEvent, AuditLeaf, AuditPending
 
 _BATCH: Final = 2_000
 _SAMPLE: Final = 50
+_TEXTS: Final = """
+SELECT l.seq, l.event_id, l.leaf, e.canon FROM audit_leaf l LEFT JOIN audit_event e ON e.id = l.event_id
+WHERE l.seq > %s ORDER BY l.seq LIMIT %s
+"""
 
 
 @contextmanager
@@ -55,7 +59,7 @@ def read_trail(using: str = "default", *, fast: bool = False) -> Trail:
     events = AuditEvent.objects.using(using)
     stored = AuditCheckpoint.objects.using(using).order_by("size")
     return Trail(
-        sealed=_sealed(using, _SAMPLE if fast else 1),
+        sealed=_sealed_texts(using) if fast else _sealed(using),
         unsealed=_unsealed(using),
         waiting_without_event=list(
             pending.exclude(event_id__in=events.values("pk")).order_by("event_id").values_list("event_id", flat=True)
@@ -104,7 +108,28 @@ def read_hashes(ids: Sequence[int], using: str = "default") -> Iterator[tuple[in
             yield event.pk, leaf_hash(event.text)
 
 
-def _sealed(using: str, every: int) -> Iterator[SealedRow]:
+def _sealed_texts(using: str) -> Iterator[SealedRow]:
+    """Yields all leaves with the text of their event alone, and one event in fifty with its columns."""
+    last = -1
+    while True:
+        with connections[using].cursor() as cursor:
+            cursor.execute(_TEXTS, [last, _BATCH])
+            batch = cursor.fetchall()
+        if not batch:
+            return
+        wanted = [row[1] for row in batch if row[0] % _SAMPLE == 0]
+        events, unreadable = _read(AuditEvent.objects.using(using).filter(pk__in=wanted), wanted)
+        for seq, event_id, leaf, canon in batch:
+            text = canon.encode() if type(canon) is str and canon.isascii() else _text(canon)
+            yield SealedRow(seq, event_id, leaf, text, events.get(event_id), event_id in unreadable)
+        last = batch[-1][0]
+
+
+def _text(canon: object) -> bytes | None:
+    return None if canon is None else text_of(canon)
+
+
+def _sealed(using: str) -> Iterator[SealedRow]:
     rows = AuditLeaf.objects.using(using).order_by("seq").values_list("seq", "event_id", "leaf")
     last = None
     while True:
@@ -112,21 +137,15 @@ def _sealed(using: str, every: int) -> Iterator[SealedRow]:
         if not batch:
             return
         last = batch[-1][0]
-        yield from _with_events(batch, using, every)
+        yield from _with_events(batch, using)
 
 
-def _with_events(
-    batch: Sequence[tuple[int, int, bytes | memoryview[int]]], using: str, every: int
-) -> Iterator[SealedRow]:
+def _with_events(batch: Sequence[tuple[int, int, bytes | memoryview[int]]], using: str) -> Iterator[SealedRow]:
     rows = AuditEvent.objects.using(using).filter(sealed__seq__range=(batch[0][0], batch[-1][0]))
-    wanted = [event_id for seq, event_id, _ in batch if seq % every == 0]
-    events, unreadable = _read(rows if every == 1 else rows.filter(pk__in=wanted), wanted)
-    texts = {pk: text_of(canon) for pk, canon in rows.values_list("pk", "canon")} if every > 1 else {}
+    events, unreadable = _read(rows, [event_id for _, event_id, _ in batch])
     for seq, event_id, leaf in batch:
-        hashed = bytes(leaf) if isinstance(leaf, bytes | memoryview) else b""
         event = events.get(event_id)
-        text = event.text if event else texts.get(event_id)
-        yield SealedRow(seq, event_id, hashed, text, event, event_id in unreadable)
+        yield SealedRow(seq, event_id, leaf, event.text if event else None, event, event_id in unreadable)
 
 
 def _read(rows: QuerySet[AuditEvent], ids: Sequence[int]) -> tuple[dict[int, StoredEvent], set[int]]:

@@ -332,6 +332,16 @@ class TestDatabase:
         guard.install(connection)
         assert (world.verify(fast=True).exit, world.verify().exit) == (0, 1)
 
+    @pytest.mark.skipif(connection.vendor == "postgresql", reason="PostgreSQL stores no nonsense in a column of ids")
+    @pytest.mark.parametrize("fast", [True, False])
+    def test_finds_columns_that_cannot_be_read(self, fast: bool, world: World) -> None:
+        guard.remove(connection)
+        with connection.cursor() as cursor:
+            cursor.execute("UPDATE audit_event SET event_id = 'nonsense' WHERE id = %s", [world.events[0].pk])
+        guard.install(connection)
+        report = world.verify(fast=fast)
+        assert str(report.first_bad) == f"{world.events[0].reference} (seq 0): the columns of the event cannot be read"
+
     def test_finds_two_roots_for_one_size(self, world: World) -> None:
         other = checkpoint.sign(Checkpoint(ORIGIN, 7, b"r" * 32), [world.key])
         report = verify_database(
