@@ -10,6 +10,7 @@ import io
 import json
 import re
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
 from typing import Final, Literal
 
 from iamroles.audit import envelope, words
@@ -44,6 +45,7 @@ CSV_HEADER: Final = (
 _FORMULA: Final = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
 
 
+_IN_ORDER: Final = itemgetter(*CSV_HEADER)
 _GAP: Final = "\x1f"  # between cells that are looked at together
 _SUSPICIOUS: Final = re.compile(f"{_GAP}(?:{_FORMULA.pattern})")
 
@@ -67,16 +69,17 @@ def guard_cell(text: str) -> str:
 
 def _cells(row: Row) -> Sequence[str]:
     said = json.loads(row.canon)
-    values = {
-        **envelope.texts_of(said),
+    texts = envelope.texts_of(said)
+    texts |= {
         "event": f"EVT-{row.pk:07d}",
         "event_id": said["id"],
-        "seq": row.seq,
+        "seq": str(row.seq),
         "at": said["at"],
         "sentence": words.sentence_of(said),
-        "reason": said["reason"],
-        "ip": said["origin"]["ip"],
+        "reason": said["reason"] or "",
+        "ip": said["origin"]["ip"] or "",
+        "revision": "" if said["revision"] is None else str(said["revision"]),
     }
-    cells = ["" if value is None else str(value) for value in map(values.__getitem__, CSV_HEADER)]
+    cells = list(_IN_ORDER(texts))
     # One look at all cells: hardly any event has a cell that must be guarded.
     return list(map(guard_cell, cells)) if _SUSPICIOUS.search(_GAP + _GAP.join(cells)) else cells

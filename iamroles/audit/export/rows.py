@@ -1,4 +1,4 @@
-"""The rows of an export: sealed events up to a checkpoint, in the order of sealing, in short reads by keyset.
+"""The rows of an export: sealed events up to a checkpoint, in the order of sealing, by COPY or by short reads.
 
 Memory does not grow with the export, and on SQLite no read lasts long enough to hold up the write-ahead log.
 """
@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 from django.db.models import QuerySet
 
+from iamroles.audit.export.copying import BETWEEN, copies, copy_lines, reading
 from iamroles.audit.find import EventFilter, events_matching
 from iamroles.models import AuditCheckpoint, AuditEvent, AuditPending
 
@@ -80,6 +81,12 @@ def read_rows(
 ) -> Iterator[Row]:
     """Yields the sealed events of the filter behind seq `after`, `among` those a person may see."""
     rows = sealed_rows(wanted, cut, among, using)
+    if copies(using):
+        with reading(using) as cursor:
+            for line in copy_lines(rows.filter(sealed__seq__gt=after), cursor):
+                seq, pk, canon = bytes(line).split(BETWEEN, 2)
+                yield Row(int(seq), int(pk), canon[:-1].decode())
+        return
     last = after
     while batch := list(rows.filter(sealed__seq__gt=last)[:BATCH]):
         yield from map(Row._make, batch)

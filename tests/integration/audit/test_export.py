@@ -11,11 +11,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 
-from iamroles.audit import EventFilter, export
+from iamroles.audit import EventFilter, export, guard
 from iamroles.audit.export.formats import CSV_HEADER, guard_cell
+from iamroles.audit.export.rows import Row
 from iamroles.audit.seal import Sealer
-from iamroles.models import AuditEvent
+from iamroles.models import AuditEvent, AuditLeaf
 
 from .conftest import ADA, NOON, record_one
 
@@ -145,3 +147,23 @@ def test_streams_on_a_connection_of_its_own(new_sealer: Callable[[], Sealer]) ->
     assert AuditEvent.objects.count() == 300  # asked while the stream is open
     body = first.body + b"".join(chunk.body for chunk in chunks)
     assert body == b"".join(event.canon.encode() + b"\n" for event in events)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("spelled", export.FORMATS)
+def test_follows_the_order_of_sealing_where_that_of_ids_is_another(
+    spelled: export.Format, new_sealer: Callable[[], Sealer]
+) -> None:
+    events = [record_one(number) for number in range(5)]
+    new_sealer().seal(at=NOON)
+    guard.remove(connection)
+    AuditLeaf.objects.filter(seq__in=(1, 3)).delete()
+    for seq, event in ((1, events[3]), (3, events[1])):
+        AuditLeaf.objects.create(seq=seq, event_id=event.pk, leaf=bytes(event.leaf))
+    guard.install(connection)
+    cut = export.find_cut(wait=0)
+    rows = [Row(seq, event.pk, event.canon) for seq, event in enumerate(events[place] for place in (0, 3, 2, 1, 4))]
+    assert list(export.read_rows(EventFilter(), cut)) == rows
+    assert list(export.read_rows(EventFilter(), cut, after=2)) == rows[3:]
+    made = b"".join(chunk.body for chunk in export.read_chunks(EventFilter(), spelled, cut))
+    assert made == export.write_lines(rows, spelled, header=False)
