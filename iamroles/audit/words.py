@@ -15,7 +15,7 @@ from iamroles.models import AuditEvent
 SENTENCES: Final[dict[str, str]] = {
     "session.started": "{actor} signed in ({method}).",
     "session.refused": "A sign-in was refused ({code}).",
-    "session.ended": "{actor} signed out ({cause}).",
+    "session.ended": "{object} signed out ({cause}).",
     "session.confirmed": "{actor} confirmed to be themselves ({method}).",
     "session.not_confirmed": "{actor} could not confirm to be themselves ({code}).",
     "sign_in.throttled": "Signing in was slowed down for {scope} until {until}.",

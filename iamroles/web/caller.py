@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from datetime import UTC, datetime
 from typing import Any
 
 from allauth.account.authentication import get_authentication_records
-from django.conf import settings
 from django.http import HttpRequest
 
-from iamroles.audit import Actor
+from iamroles.audit import Actor, config
 from iamroles.models import User
 from iamroles.permissions import group_names
 
@@ -42,11 +39,9 @@ def actor_of(request: HttpRequest) -> Actor:
 
 
 def session_hash(request: HttpRequest) -> str | None:
-    """Returns 16 hexadecimal digits that tell sessions apart without giving their key away."""
+    """Returns what events keep of the session, or None for none."""
     key = request.session.session_key
-    if not key:
-        return None
-    return hmac.new(settings.SECRET_KEY.encode(), key.encode(), hashlib.sha256).hexdigest()[:16]
+    return config.session_hash(key) if key else None
 
 
 def signed_in_at(request: HttpRequest) -> datetime:

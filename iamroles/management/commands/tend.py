@@ -25,7 +25,7 @@ from django.db import close_old_connections
 from iamroles.audit import Actor
 from iamroles.audit import config as audit_config
 from iamroles.audit.seal import Sealer
-from iamroles.engine import deliver, expire, export_job, scans, sweep
+from iamroles.engine import deliver, expire, export_job, scans, sessions_ended, sweep
 from iamroles.engine.tools import database_now, from_settings
 from iamroles.models import VerificationOrder
 
@@ -116,6 +116,7 @@ def parts() -> list[Part]:
         Part("sweep", settings.ROLEDESK_SWEEP_SECONDS, lambda: sweep.sweep(database_now(), limits)),
         Part("scan", SCAN_SECONDS, lambda: scans.order_due(database_now())),
         Part("expire", EXPIRE_SECONDS, lambda: expire.expire_due(actor=ACTOR, at=database_now())),
+        Part("sessions", EXPIRE_SECONDS, lambda: sessions_ended.end_expired(actor=ACTOR, at=database_now())),
         Part("notices", DELIVER_SECONDS, lambda: deliver.deliver_due(database_now())),
         Part("old notices", FORGET_SECONDS, lambda: deliver.forget_old(database_now())),
         Part("verify", SEAL_SECONDS, Verifying()),
