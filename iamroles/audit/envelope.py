@@ -101,7 +101,7 @@ def build_envelope(
         "outcome": outcome,
         "code": code,
         "reason": reason,
-        "changes": [{"field": c.field, "old": _kept(c.old), "new": _kept(c.new)} for c in changes],
+        "changes": [{"field": c.field, "old": kept_value(c.old), "new": kept_value(c.new)} for c in changes],
         "aws": _call(aws) if aws else None,
         "data": dict(data),
     }
@@ -182,7 +182,8 @@ def _call(aws: AwsCall) -> dict[str, object]:
     }
 
 
-def _kept(value: object) -> object:
+def kept_value(value: object) -> object:
+    """Returns a changed value as events keep it: above 1 KiB only its digest and length."""
     written = canonical.dumps(value)
     if len(written) <= LARGEST_VALUE:
         return value

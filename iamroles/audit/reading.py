@@ -12,7 +12,18 @@ from typing import Final
 from django.db import connections, transaction
 from django.db.models import QuerySet
 
-from iamroles.audit import config, derive, grants, guard, restore, states, states_people, states_rules, states_runs
+from iamroles.audit import (
+    config,
+    derive,
+    grants,
+    guard,
+    restore,
+    states,
+    states_people,
+    states_records,
+    states_rules,
+    states_runs,
+)
 from iamroles.audit.derive import StoredEvent, text_of
 from iamroles.audit.envelope import leaf_hash
 from iamroles.audit.verify import SealedRow, StoredCheckpoint, Trail
@@ -91,6 +102,12 @@ _STATE_CHECKS: Final = (
     states_people.wrong_dates,
     states_rules.wrong_account_rules,
     states_rules.wrong_auto_approvals,
+    states_records.wrong_people,
+    states_records.wrong_entries,
+    states_records.wrong_accounts,
+    states_records.wrong_team_accounts,
+    states_records.wrong_changes,
+    states_records.wrong_absences,
     restore.wrong_restores,
 )
 

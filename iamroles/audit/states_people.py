@@ -60,6 +60,9 @@ def wrong_rules(using: str) -> Iterator[str]:
             yield f"version {row.version} of the approval rules exists, but no event tells of it"
         elif {hashlib.sha256(row.content.encode()).hexdigest(), row.digest} != {told[row.version]}:
             yield f"version {row.version} of the approval rules is not the one that was confirmed"
+    there = set(ApprovalRules.objects.using(using).values_list("version", flat=True))
+    for version in sorted(set(told) - there):
+        yield f"version {version} of the approval rules is gone, but an event tells of it"
 
 
 def wrong_dates(using: str) -> Iterator[str]:
