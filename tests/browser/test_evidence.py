@@ -10,12 +10,14 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
+from tests.browser import printed
 from tests.browser.conftest import Complaints, Portal
 from tests.browser.test_main_job import ORDERS_STAGING, ask_for_role, decide, wait_for_status
 
 NewPage = Callable[..., Page]
 
 
+MARGIN = 14 / 25.4 * 72 - 1  # points right of the text by the print stylesheet, less a rounding
 A4 = (688, 1001)  # pixels inside the margins of the print stylesheet, 182 by 265 mm at 96 a inch
 
 
@@ -53,7 +55,15 @@ def test_from_a_role_arn_to_printed_proof_in_four_actions(
     pdf = page.pdf(format="A4")
 
     assert len(digest) == 64
-    assert len(re.findall(rb"/Type\s*/Page\b", pdf)) >= 2
+    sheets = printed.read(pdf)
+    assert len(sheets) >= 2
+    assert f"Evidence:{reference}" in sheets[0].text
+    assert digest in sheets[0].text
+    assert {sheet.width - stretch.right > MARGIN for sheet in sheets for stretch in sheet.stretches} == {True}
+    everything = "".join(sheet.text for sheet in sheets)
+    code = [line for text in page.locator("pre:visible").all_inner_texts() for line in text.splitlines()]
+    assert len(code) > 20
+    assert [line for line in code if "".join(line.split()) not in everything] == []
     page.emulate_media(media="print")
     page.set_viewport_size({"width": A4[0], "height": A4[1]})
     assert on_the_first_page(page, f"Evidence: {reference}")
