@@ -212,7 +212,7 @@ def _sealing(at: datetime) -> HealthRow:
     state = audit.status()
     lag = state.waits_for(at)
     if why := audit.halted_because():
-        text = f"Halted: {why}. Nothing is added in AWS until sealing goes on; removals do."
+        text = f"Halted: {why}. Until sealing goes on, rights are only removed in AWS."
         return HealthRow("Sealing", text, "bad", "manage.py audit verify", state.oldest_waiting)
     if lag is not None and lag > timedelta(seconds=settings.ROLEDESK_SEAL_LAG_SECONDS):
         text = f"{_events(state.waiting)} not sealed. A database administrator could still erase them unseen."
