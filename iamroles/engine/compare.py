@@ -1,4 +1,6 @@
-"""Holding AWS against the target of a request, for an operator: one look, what differs, and AWS's clock."""
+"""Holding AWS against the target of a request, for an operator: one look, what differs, and AWS's clock. For a
+follow-up that stopped, whether the deny that it is about is still there.
+"""
 
 from __future__ import annotations
 

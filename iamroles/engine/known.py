@@ -1,4 +1,5 @@
-"""What the portal itself knows of a role, out of its own rows: what was approved for it, and who deploys through it.
+"""What the portal itself knows of a role, out of its own rows: what was approved for it, who deploys through it, and
+whose older sessions may still live.
 
 Read by the worker beside its look at AWS. Nothing here asks AWS or writes.
 """

@@ -1,6 +1,6 @@
 """Looks at AWS: the resources of a plan and their context, through one reading session. Writes no rows.
 
-The same two functions serve observing, the claim, and every look between two calls.
+`look_at` serves observing and every look between two calls, `look_around` observing and the claim.
 """
 
 from __future__ import annotations

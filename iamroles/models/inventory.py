@@ -102,8 +102,8 @@ class ManagedPolicy(Managed):
 class ObservationOrder(models.Model):
     """A look at AWS that a person ordered. A worker answers; the page waits for `answered_at`.
 
-    With a `request`, AWS is held against the target of its current proposal. Without one ("Check a role") the role is
-    held against the blueprint facts in `facts`.
+    With a `request`, AWS is held against the target of its current proposal, or looked at for what its stopped
+    follow-up left. Without one ("Check a role") the role is held against the blueprint facts in `facts`.
     """
 
     account = models.ForeignKey("iamroles.AwsAccount", on_delete=models.PROTECT, related_name="+")

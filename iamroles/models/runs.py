@@ -1,6 +1,7 @@
 """Runs, steps and leases: the journal of the apply engine, and what two operators state about a stopped run.
 
-The engine alone writes steps and leases, states change through `transitions`; an operator's retry is a new run.
+The engine alone writes steps. States change through `transitions`; an operator's retry is a new run, and their verbs
+free a lease that is held too long and mark a stopped follow-up as seen to.
 """
 
 from __future__ import annotations
