@@ -73,8 +73,8 @@ MUTANTS = [
     Mutant(
         "botocore retries writes",
         "iamroles/aws/boto.py",
-        "credentials, correlation, 1)",
-        "credentials, correlation, 5)",
+        "credentials, session_name, 1)",
+        "credentials, session_name, 5)",
         "tests/contract/test_retries.py::test_a_write_is_sent_once_and_its_outcome_is_unknown",
     ),
     Mutant(
@@ -164,6 +164,35 @@ MUTANTS = [
         "if explain.is_planned(call, call_of(step))), None)",
         "), None)",
         f"{ENGINE}test_looks.py::TestOutsideThePlan::test_a_version_that_others_made_is_not_made_the_default",
+    ),
+    Mutant(
+        "a deny that is gone is not missed",
+        "iamroles/engine/apply.py",
+        "        odd += self._uncut(observed, remaining)\n",
+        "",
+        f"{ENGINE}test_older_sessions.py::TestCutting"
+        "::test_nothing_is_added_once_somebody_took_away_the_deny_that_a_later_plan_relies_on",
+    ),
+    Mutant(
+        "absence of a deny believed from reads",
+        "iamroles/engine/follow_up.py",
+        "doubtful = step.state != journal.OK",
+        "doubtful = False",
+        f"{ENGINE}test_older_sessions.py::TestFollowUp::test_absence_is_not_believed_from_two_looks",
+    ),
+    Mutant(
+        "every boundary goes first",
+        "iamroles/proposal/boundary.py",
+        "    return bool(documents) and",
+        "    return False and",
+        "tests/unit/proposal/test_order.py::test_on_every_prefix_nobody_holds_what_is_not_theirs",
+    ),
+    Mutant(
+        "a yes believed from anybody",
+        "iamroles/aws/unreadable.py",
+        'if not answer.get("ResponseMetadata", {}).get("RequestId"):',
+        "if False:",
+        "tests/contract/test_bad_answers.py::test_a_malformed_answer_to_a_write_says_nothing_of_its_outcome",
     ),
 ]
 
