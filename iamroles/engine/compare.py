@@ -67,7 +67,7 @@ def compare_deny(order: ObservationOrder, request: Request, run: Run, tools: Too
     gone = role is None or given is None or older_sessions.denied_until(role) not in ("", own)
     live = None if given is None else documents.canonical(given).decode()
     clock = gateway.clock()
-    left = Difference(f"inline {older_sessions.NAME}", live, None, live)
+    left = Difference(f"inline {older_sessions.NAME}", None, None, live)
     return {
         "state": "gone" if gone else "left",
         "run": run.number,

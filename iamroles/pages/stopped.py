@@ -20,7 +20,9 @@ from iamroles.proposal import read as read_proposal
 
 @dataclass(frozen=True)
 class Stopped:
-    """The four answers. `arns` are the resources that the steps in place have touched, `unknown` is neither."""
+    """The four answers, for a request's run or its `follow_up`. `arns` are the resources that the steps in place have
+    touched, `unknown` is neither.
+    """
 
     in_place: tuple[StepView, ...]
     arns: tuple[str, ...]
@@ -37,6 +39,7 @@ class Stopped:
     parts: tuple[PartView, ...]
     conflict: Difference | None
     base: str
+    follow_up: bool = False
 
     @property
     def shown_at_step(self) -> bool:
@@ -143,8 +146,8 @@ def stopped_of(run: Run, steps: Sequence[StepView]) -> Stopped:
         not_done=tuple(step for step in steps if step.state not in ("ok", *unsure)),
         unknown=tuple(step for step in steps if step.state in unsure),
         cause=cause_of(run),
-        meaning=_LEFT if detail.get("follow_up") else _MEANINGS[run.stop_reason],
-        choices=_LEFT_CHOICES if detail.get("follow_up") else _CHOICES[run.stop_reason],
+        meaning=_LEFT if "follow_up" in detail else _MEANINGS[run.stop_reason],
+        choices=_LEFT_CHOICES if "follow_up" in detail else _CHOICES[run.stop_reason],
         api=str(detail.get("api") or ""),
         code=str(detail.get("code") or ""),
         message=str(detail.get("message") or ""),
@@ -153,6 +156,7 @@ def stopped_of(run: Run, steps: Sequence[StepView]) -> Stopped:
         parts=part_views(parts) if isinstance(parts, list) else (),
         conflict=_conflict(run),
         base=_base(run),
+        follow_up="follow_up" in detail,
     )
 
 

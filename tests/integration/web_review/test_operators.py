@@ -252,7 +252,9 @@ class TestFollowUp:
         assert "follow-up not done" in text_of(client.get(reverse("operations_jobs")))
         run = text_of(client.get(reverse("run_detail", args=[row.pk, stopped.number])))
         assert "an operator ends the follow-up once a look shows it gone" in run
+        assert "The deny for older sessions was not deleted." in run
         assert "An operator abandons it" not in run
+        assert "the reading back was not equal" not in run
 
     def test_is_tried_again_with_a_reason(
         self, row: Request, stopped: Run, signed_in: NewClient, key: Key, monkeypatch: pytest.MonkeyPatch
