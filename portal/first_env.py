@@ -78,6 +78,7 @@ def keys(host: str) -> dict[str, bytes]:
     passwords = {name: secrets.token_hex(24) for name in ROLES}
     return {
         "django.key": secrets.token_urlsafe(64).encode(),
+        "metrics.token": secrets.token_urlsafe(32).encode(),
         "approval.key": _pem(approval),
         "approval.pub": approval.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo),
         "audit/audit.key": _pem(audit),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import include, path
 
-from portal import health, signin, single_sign_on
+from portal import health, metrics, signin, single_sign_on
 
 handler400 = "iamroles.web.views.errors.bad_request"
 handler403 = "iamroles.web.views.errors.forbidden"
@@ -14,6 +14,7 @@ handler500 = "iamroles.web.views.errors.server_error"
 urlpatterns = [
     path("health/live/", health.live, name="health_live"),
     path("health/ready/", health.ready, name="health_ready"),
+    path("metrics", metrics.metrics, name="metrics"),
     path("accounts/email/", signin.keep_email, name="account_email"),
     path("accounts/password/set/", signin.set_password, name="account_set_password"),
     path("accounts/confirm/<str:provider>/", single_sign_on.confirm_at_provider, name="confirm_at_provider"),
