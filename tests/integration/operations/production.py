@@ -5,6 +5,7 @@ Database roles belong to the whole server, so each installation has names of its
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import subprocess
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
@@ -58,6 +60,20 @@ class Installation:
             found["ROLEDESK_AUDIT_VKEYS_FILE"] = str(keys / "audit/audit.vkeys")
             found["ROLEDESK_CHECKPOINT_DIR"] = str(self.folder / "checkpoints")
         return found | more
+
+    def ask(self, program: str, **more: str) -> Any:
+        """Runs a program with the web server's settings; returns what it printed as JSON."""
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            cwd=ROOT,
+            env=self.environment("web", **more),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
 
     def run(self, process: str, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
         """Runs `manage.py` with these words as the process."""

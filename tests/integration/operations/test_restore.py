@@ -27,7 +27,7 @@ pytestmark = pytest.mark.skipif(connection.vendor != "postgresql", reason="pg_du
 
 
 @pytest.fixture(scope="module")
-def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+def tampered_later(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     with installed(tmp_path_factory.mktemp("installation")) as made:
         invited = ("people", "invite", "ada@corp.test", "Ada", "Byron", "--print-link")
         for process, words in (
@@ -43,49 +43,49 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
 
 class TestRehearsal:
     @staticmethod
-    def rehearse(installation: Installation, *words: str) -> subprocess.CompletedProcess[str]:
-        environment = installation.environment("tend") | {
-            "DATABASE_OWNER_URL_FILE": str(installation.folder / "keys/database-owner.url")
+    def rehearse(tampered_later: Installation, *words: str) -> subprocess.CompletedProcess[str]:
+        environment = tampered_later.environment("tend") | {
+            "DATABASE_OWNER_URL_FILE": str(tampered_later.folder / "keys/database-owner.url")
         }
         return subprocess.run(
             [sys.executable, str(ROOT / "scripts/rehearse_restore.py"), *words],
             env=environment,
-            cwd=installation.folder,
+            cwd=tampered_later.folder,
             capture_output=True,
             text=True,
             check=False,
             timeout=180,
         )
 
-    def test_restores_and_verifies_a_dump_while_the_portal_goes_on(self, installation: Installation) -> None:
-        dump = installation.folder / "before.dump"
+    def test_restores_and_verifies_a_dump_while_the_portal_goes_on(self, tampered_later: Installation) -> None:
+        dump = tampered_later.folder / "before.dump"
         made = subprocess.run(
-            ["pg_dump", "--format=custom", f"--dbname={installation.url}"], capture_output=True, check=True
+            ["pg_dump", "--format=custom", f"--dbname={tampered_later.url}"], capture_output=True, check=True
         )
         dump.write_bytes(made.stdout)
         # Later the portal goes on and seals more: those checkpoints say nothing about the older dump.
         words = ("people", "invite", "ben@corp.test", "Ben", "Okri", "--print-link")
-        assert installation.run("command", *words).returncode == 0
-        assert installation.run("tend", "audit", "checkpoint").returncode == 0
-        done = self.rehearse(installation, "--dump", str(dump))
+        assert tampered_later.run("command", *words).returncode == 0
+        assert tampered_later.run("tend", "audit", "checkpoint").returncode == 0
+        done = self.rehearse(tampered_later, "--dump", str(dump))
         assert done.returncode == 0, done.stdout + done.stderr
         lines = done.stdout.splitlines()
         assert lines[0].startswith("events sealed 1, held against 1 kept checkpoints, root ")
         assert lines[1] == "work in flight, which a worker compares with AWS before it does anything: none"
         assert lines[2].startswith("RESTORED AND VERIFIED in ")
 
-    def test_finds_an_event_that_was_changed_before_the_backup(self, installation: Installation) -> None:
-        with psycopg.connect(installation.url, autocommit=True) as superuser:
+    def test_finds_an_event_that_was_changed_before_the_backup(self, tampered_later: Installation) -> None:
+        with psycopg.connect(tampered_later.url, autocommit=True) as superuser:
             superuser.execute("ALTER TABLE audit_event DISABLE TRIGGER audit_event_no_update")
             superuser.execute("UPDATE audit_event SET canon = replace(canon, 'Byron', 'Nobody') WHERE id = 1")
             superuser.execute("ALTER TABLE audit_event ENABLE ALWAYS TRIGGER audit_event_no_update")
-        done = self.rehearse(installation)
+        done = self.rehearse(tampered_later)
         assert done.returncode == 1
         assert "NOT RESTORED" in done.stdout
         assert "EVT-0000001" in done.stdout
 
-    def test_leaves_no_copy_behind(self, installation: Installation) -> None:
-        with psycopg.connect(installation.url) as superuser:
+    def test_leaves_no_copy_behind(self, tampered_later: Installation) -> None:
+        with psycopg.connect(tampered_later.url) as superuser:
             rows = superuser.execute(
                 "SELECT datname FROM pg_database WHERE datname LIKE 'roledesk_rehearsal%%'"
             ).fetchall()

@@ -4,27 +4,13 @@ into being, and that each process works with its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import psycopg
 import pytest
 from django.db import connection
 
-from tests.integration.operations.production import Installation, installed
+from tests.integration.operations.production import Installation
 
 pytestmark = pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no roles")
-
-
-@pytest.fixture(scope="module")
-def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    with installed(tmp_path_factory.mktemp("installation")) as made:
-        for words in (("migrate", "--no-input"), ("audit", "grants", "--run")):
-            done = made.run("owner", *words)
-            assert done.returncode == 0, done.stderr
-            for name in ("database.url", "database-sealer.url"):
-                password = (made.folder / "keys" / name).read_text().split(":")[2].split("@")[0]
-                assert password not in done.stdout + done.stderr
-        yield made
 
 
 def test_the_grants_can_be_run_again_and_printed(installation: Installation) -> None:
