@@ -1,8 +1,8 @@
 """200 signed-in people on loopback: their mix of pages and decisions on production's settings, processes and database.
 
 PostgreSQL and Redis are throwaway servers from local binaries; web is gunicorn with two workers as in the image, beside
-a Celery worker and tend. Everybody reads or decides, then thinks THINK seconds on average (default 20). MINUTES (default
-1) is how long it lasts; 10 judge memory. AWS is out of reach: what is approved waits. Any error ends it.
+a Celery worker and tend. Everybody reads or decides, then thinks THINK seconds on average (default 20). MINUTES
+(default 1) is how long it lasts; 10 judge memory. AWS is out of reach: what is approved waits. Any error ends it.
 """
 
 from __future__ import annotations
