@@ -37,11 +37,13 @@ BOUNDARY = f"arn:aws:iam::{NUMBER}:policy/boundary/EcsCodeDeploy"
 ALLOW_ALL = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}'
 LONG = "a long enough password"
 TYPED_AT_MOST = 6
+HANDBOOK = (Path(__file__).parents[3] / "docs/operations.md").read_text(encoding="utf-8")
 NOT_TYPED = ("csrfmiddlewaretoken", "idempotency_key")
 
 
 def command(*words: str) -> str:
     """What a documented command prints; `setup` ends with a code while something is missing."""
+    assert f"manage.py {words[0]} {words[1] if words[1:2] and words[0] != 'setup' else ''}".strip() in HANDBOOK, words
     out = StringIO()
     with suppress(*[CommandError] * (words[0] == "setup")):
         call_command(*words, stdout=out)
