@@ -5,9 +5,9 @@ database of an hour ago while AWS has gone on. (Test 31 of the apply engine.)
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,71 +21,75 @@ from iamroles.models import AuditEvent, Request, Run
 from portal.demo.places import ROOT
 from tests.integration.engine.keys import write_keys
 from tests.integration.engine.world import ROLE, World, people
-from tests.integration.operations.production import Installation, installed
+from tests.integration.operations.production import Installation
 
 pytestmark = pytest.mark.skipif(connection.vendor != "postgresql", reason="pg_dump is PostgreSQL's")
 
 
-@pytest.fixture(scope="module")
-def tampered_later(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    with installed(tmp_path_factory.mktemp("installation")) as made:
-        invited = ("people", "invite", "ada@corp.test", "Ada", "Byron", "--print-link")
-        for process, words in (
-            ("owner", ("migrate", "--no-input")),
-            ("owner", ("audit", "grants", "--run")),
-            ("command", invited),
-            ("tend", ("audit", "checkpoint")),
-        ):
-            done = made.run(process, *words)
-            assert done.returncode == 0, done.stderr
-        yield made
+def done(installation: Installation, process: str, *words: str) -> None:
+    answer = installation.run(process, *words)
+    assert answer.returncode == 0, answer.stderr
 
 
 class TestRehearsal:
     @staticmethod
-    def rehearse(tampered_later: Installation, *words: str) -> subprocess.CompletedProcess[str]:
-        environment = tampered_later.environment("tend") | {
-            "DATABASE_OWNER_URL_FILE": str(tampered_later.folder / "keys/database-owner.url")
+    def rehearse(installation: Installation, *words: str) -> subprocess.CompletedProcess[str]:
+        environment = installation.environment("tend") | {
+            "DATABASE_OWNER_URL_FILE": str(installation.folder / "keys/database-owner.url")
         }
         return subprocess.run(
             [sys.executable, str(ROOT / "scripts/rehearse_restore.py"), *words],
             env=environment,
-            cwd=tampered_later.folder,
+            cwd=installation.folder,
             capture_output=True,
             text=True,
             check=False,
             timeout=180,
         )
 
-    def test_restores_and_verifies_a_dump_while_the_portal_goes_on(self, tampered_later: Installation) -> None:
-        dump = tampered_later.folder / "before.dump"
-        made = subprocess.run(
-            ["pg_dump", "--format=custom", f"--dbname={tampered_later.url}"], capture_output=True, check=True
-        )
-        dump.write_bytes(made.stdout)
+    def test_restores_and_verifies_a_dump_while_the_portal_goes_on(self, installation: Installation) -> None:
+        done(installation, "command", "people", "invite", "dora@corp.test", "Dora", "Maar", "--print-link")
+        done(installation, "tend", "audit", "checkpoint")
+        dump = installation.folder / "before.dump"
+        command = ["pg_dump", "--format=custom", f"--file={dump}", f"--dbname={installation.url}"]
+        subprocess.run(command, capture_output=True, check=True)
+        with psycopg.connect(installation.url) as superuser:
+            (sealed,) = superuser.execute("SELECT max(size) FROM audit_checkpoint").fetchone() or (0,)
         # Later the portal goes on and seals more: those checkpoints say nothing about the older dump.
-        words = ("people", "invite", "ben@corp.test", "Ben", "Okri", "--print-link")
-        assert tampered_later.run("command", *words).returncode == 0
-        assert tampered_later.run("tend", "audit", "checkpoint").returncode == 0
-        done = self.rehearse(tampered_later, "--dump", str(dump))
-        assert done.returncode == 0, done.stdout + done.stderr
-        lines = done.stdout.splitlines()
-        assert lines[0].startswith("events sealed 1, held against 1 kept checkpoints, root ")
+        done(installation, "command", "people", "invite", "emil@corp.test", "Emil", "Nolde", "--print-link")
+        done(installation, "tend", "audit", "checkpoint")
+        answer = self.rehearse(installation, "--dump", str(dump))
+        assert answer.returncode == 0, answer.stdout + answer.stderr
+        lines = answer.stdout.splitlines()
+        assert re.match(rf"events sealed {sealed}, held against [1-9]\d* kept checkpoints, root ", lines[0])
         assert lines[1] == "work in flight, which a worker compares with AWS before it does anything: none"
         assert lines[2].startswith("RESTORED AND VERIFIED in ")
 
-    def test_finds_an_event_that_was_changed_before_the_backup(self, tampered_later: Installation) -> None:
-        with psycopg.connect(tampered_later.url, autocommit=True) as superuser:
-            superuser.execute("ALTER TABLE audit_event DISABLE TRIGGER audit_event_no_update")
-            superuser.execute("UPDATE audit_event SET canon = replace(canon, 'Byron', 'Nobody') WHERE id = 1")
-            superuser.execute("ALTER TABLE audit_event ENABLE ALWAYS TRIGGER audit_event_no_update")
-        done = self.rehearse(tampered_later)
-        assert done.returncode == 1
-        assert "NOT RESTORED" in done.stdout
-        assert "EVT-0000001" in done.stdout
+    def test_finds_an_event_that_was_changed_before_the_backup(self, installation: Installation) -> None:
+        done(installation, "command", "people", "invite", "fritz@corp.test", "Fritz", "Winter", "--print-link")
+        done(installation, "tend", "audit", "checkpoint")
+        try:
+            event = self.edit(installation, "Fritz", "Otto")
+            answer = self.rehearse(installation)
+        finally:
+            self.edit(installation, "Otto", "Fritz")
+        assert answer.returncode == 1
+        assert "NOT RESTORED" in answer.stdout
+        assert f"EVT-{event:07d}" in answer.stdout
 
-    def test_leaves_no_copy_behind(self, tampered_later: Installation) -> None:
-        with psycopg.connect(tampered_later.url) as superuser:
+    @staticmethod
+    def edit(installation: Installation, old: str, new: str) -> int:
+        with psycopg.connect(installation.url, autocommit=True) as superuser:
+            superuser.execute("ALTER TABLE audit_event DISABLE TRIGGER audit_event_no_update")
+            rows = superuser.execute(
+                "UPDATE audit_event SET canon = replace(canon, %s, %s) WHERE position(%s in canon) > 0 RETURNING id",
+                [old, new, old],
+            ).fetchall()
+            superuser.execute("ALTER TABLE audit_event ENABLE ALWAYS TRIGGER audit_event_no_update")
+        return min(pk for (pk,) in rows)
+
+    def test_leaves_no_copy_behind(self, installation: Installation) -> None:
+        with psycopg.connect(installation.url) as superuser:
             rows = superuser.execute(
                 "SELECT datname FROM pg_database WHERE datname LIKE 'roledesk_rehearsal%%'"
             ).fetchall()

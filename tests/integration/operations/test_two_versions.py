@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from django.db import connection
@@ -20,11 +19,11 @@ from tests.integration.operations.two_versions import every_run
 BASE = "0013_insert_only_rules"  # the oldest version beside which today's tables are promised to work
 
 
+pytestmark = pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has one process of one version")
+
+
 @pytest.fixture
-def url(tmp_path: Path) -> Iterator[str]:
-    if connection.vendor != "postgresql":
-        yield f"sqlite:///{tmp_path / 'rolling.sqlite3'}"
-        return
+def url() -> Iterator[str]:
     with services.fresh_database(os.environ["DATABASE_URL"]) as made:
         yield made
 
