@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -67,7 +67,10 @@ def either(name: str) -> tuple[str, str]:
 
 
 def database(url: str) -> dict[str, object]:
-    """Returns Django's settings for `postgresql://user:password@host:port/name` or `sqlite:///path`."""
+    """Returns Django's settings for `postgresql://user:password@host:port/name?sslmode=…` or `sqlite:///path`.
+
+    What may follow the question mark are libpq's words about TLS; anything else raises.
+    """
     parts = urlsplit(url)
     if parts.scheme == "sqlite":
         return {
@@ -89,5 +92,14 @@ def database(url: str) -> dict[str, object]:
             "PORT": str(parts.port or ""),
             "CONN_MAX_AGE": 60,
             "CONN_HEALTH_CHECKS": True,
+            "OPTIONS": _tls(parts.query),
         }
     raise ImproperlyConfigured(f"A database URL begins with postgresql:// or sqlite:///, not {parts.scheme!r}.")
+
+
+def _tls(query: str) -> dict[str, str]:
+    given = dict(parse_qsl(query, keep_blank_values=True))
+    unknown = sorted(set(given) - {"sslmode", "sslrootcert", "sslcert", "sslkey"})
+    if unknown:
+        raise ImproperlyConfigured(f"A database URL takes sslmode, sslrootcert, sslcert and sslkey, not {unknown[0]}.")
+    return given

@@ -18,7 +18,7 @@ HELPERS: Final = ("text", "secret", "flag", "number")
 MEANINGS: Final = {
     "SECRET_KEY": "Signs sessions and forms; at least 50 characters.",
     "BASE_URL": "Where people open Roledesk; https, without a path.",
-    "DATABASE_URL": "The app's database role: `postgresql://role:password@host:5432/name`. Web, worker, tend.",
+    "DATABASE_URL": "The app's database role: `postgresql://role:password@host:5432/name?sslmode=verify-full`.",
     "DATABASE_OWNER_URL": "The role that owns the tables: `ROLEDESK_PROCESS=owner` alone, which migrates and grants.",
     "DATABASE_SEALER_URL": "The role that alone extends the audit trail: tend, and the owner, who makes it.",
     "REDIS_URL": "The broker, a doorbell only: `redis://host:6379/0`, an instance of its own, `noeviction`.",

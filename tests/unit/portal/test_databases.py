@@ -88,3 +88,14 @@ class TestSecret:
         monkeypatch.setenv("SOME_KEY_FILE", str(tmp_path / "none"))
         with pytest.raises(ImproperlyConfigured, match="none, which cannot be read: No such file"):
             env.secret("SOME_KEY", "")
+
+
+class TestTls:
+    def test_is_asked_for_in_the_address(self) -> None:
+        found = env.database("postgresql://app:a@db:5432/roledesk?sslmode=verify-full&sslrootcert=/etc/ssl/db.pem")
+        assert found["OPTIONS"] == {"sslmode": "verify-full", "sslrootcert": "/etc/ssl/db.pem"}
+        assert env.database(URLS["DATABASE_URL"])["OPTIONS"] == {}
+
+    def test_takes_nothing_else(self) -> None:
+        with pytest.raises(ImproperlyConfigured, match="not options"):
+            env.database("postgresql://app:a@db:5432/roledesk?options=-csearch_path%3Devil")
