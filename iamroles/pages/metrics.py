@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from django.db import connection
-from django.db.models import Count, Min, Q
+from django.db.models import Count, Exists, Min, OuterRef, Q
 
 from iamroles import audit
 from iamroles.audit import grants
@@ -105,7 +105,8 @@ def _runs(at: datetime) -> tuple[Metric, ...]:
     counted = Run.objects.aggregate(
         going=Count("pk", filter=Q(state=states.GOING)), waiting=Count("pk", filter=Q(state=states.WAITING))
     )
-    open_stops = Run.objects.filter(state=states.STOPPED, request__state=states.APPROVED)
+    later = Run.objects.filter(request=OuterRef("request"), number__gt=OuterRef("number"))
+    open_stops = Run.objects.filter(~Exists(later), state=states.STOPPED, request__state=states.APPROVED)
     stopped = dict(open_stops.values_list("stop_reason").annotate(Count("pk")).order_by())
     ended = Run.objects.filter(state=states.DONE, ended_at__gte=at - DAY).aggregate(count=Count("pk"))
     steps = dict(
@@ -116,7 +117,13 @@ def _runs(at: datetime) -> tuple[Metric, ...]:
     )
     return (
         _by("runs", "Runs that go on or wait for their next try.", "state", (states.GOING, states.WAITING), counted),
-        _by("runs_stopped", "Stopped runs of open requests.", "reason", sorted(states.STOP_REASONS), stopped),
+        _by(
+            "runs_stopped",
+            "Approved requests whose newest run has stopped.",
+            "reason",
+            sorted(states.STOP_REASONS),
+            stopped,
+        ),
         _gauge("runs_applied_last_day", "Runs that were verified in the last 24 hours.", ended["count"]),
         _by("aws_calls_last_day", "Writing calls to AWS of the last 24 hours.", "outcome", _OUTCOMES, steps),
     )

@@ -92,6 +92,10 @@ class TestWhatItSays:
         KillSwitch.objects.create(reason="Trying it out", since=datetime.now(UTC), turned_on_by=world.owner)
         found = read(client)
         assert (found['roledesk_runs_stopped{reason="conflict"}'], found["roledesk_kill_switch"]) == (1, 1)
+        stopped = Run.objects.get()
+        stopped.pk, stopped.number, stopped.state, stopped.stop_reason = None, stopped.number + 1, "going", ""
+        stopped.save()  # an operator's retry
+        assert read(client)['roledesk_runs_stopped{reason="conflict"}'] == 0
 
     def test_costs_the_same_whatever_the_rows(self, world: World, django_assert_max_num_queries: Any) -> None:
         world.approved()
