@@ -30,6 +30,7 @@ def test_the_web_server_of_the_image_writes_no_token() -> None:
     named = dict(part.split("=", 1) for part in json.loads(command[1]) if part.startswith("--") and "=" in part)
     config = Config()
     config.set("accesslog", named["--access-logfile"])
+    config.set("access_log_format", named["--access-logformat"])
     log = load_class(named.get("--logger-class", "gunicorn.glogging.Logger"))(config)
     written = io.StringIO()
     log.access_log.handlers[:] = [logging.StreamHandler(written)]
@@ -40,10 +41,11 @@ def test_the_web_server_of_the_image_writes_no_token() -> None:
         "SERVER_PROTOCOL": "HTTP/1.1",
         "HTTP_REFERER": f"https://roles.corp.test{PATH}",
     }
-    response = SimpleNamespace(status="302 Found", sent=0, headers=[])
+    response = SimpleNamespace(status="302 Found", sent=0, headers=[("X-Request-ID", "proxy-7f3a9c21")])
     log.access(response, SimpleNamespace(headers=[]), environ, timedelta(seconds=1))
     line = written.getvalue()
     assert (TOKEN in line, line.count("/invited/NDcxMQ/[masked]/"), "?a=b HTTP/1.1" in line) == (False, 2, True)
+    assert line.endswith(" proxy-7f3a9c21\n")  # the line can be joined with what else followed from the call
 
 
 def test_no_line_of_ours_or_of_django_holds_one(capsys: pytest.CaptureFixture[str]) -> None:
