@@ -125,7 +125,7 @@ class Backup:
 
     def _run(self, *words: str) -> None:
         command = [words[0], f"--dbname={self.place}", *words[1:]]
-        subprocess.run(command, env=self.environment, check=True, capture_output=True)
+        subprocess.run(command, env=self.environment, check=True, capture_output=True, timeout=120)
 
 
 @pytest.mark.django_db(transaction=True)
