@@ -44,6 +44,8 @@ class StepView:
 def view_of(step: Step, run: Run) -> StepView:
     """Returns a step as the page of `run` shows it; one that an earlier run made says so."""
     word, shape = _SHAPES[step.state]
+    if step.state == "ok" and step.attempt and step.code == "NoSuchEntity":
+        word = "Was gone already"  # AWS refused the call, and a look found that nothing is left of it
     if run.state == states.STOPPED:
         word, shape = _STOPPED_SHAPES.get(step.state, (word, shape))
     if step.run_id != run.pk and step.attempt:

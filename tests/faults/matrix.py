@@ -277,11 +277,15 @@ def _unequal(place: Place, stored: Stored) -> str:
 
 
 def _journal_problems(request: Request, cell: Cell) -> list[str]:
-    """Each journalled ok happened, and each write that reached AWS has an intent."""
+    """Each journalled ok happened, and each write that reached AWS has an intent.
+
+    A step that AWS answered with NoSuchEntity and that a look closed says that the thing was gone already, not that a
+    call of ours took it away: its code stays with it.
+    """
     steps = list(Step.objects.filter(run__request=request))
     landed = Counter(action for action, _, ok in cell.writes if ok)
     arrived = Counter(action for action, _, _ in cell.writes)
-    said = Counter(step.api for step in steps if step.state == "ok" and step.attempt)
+    said = Counter(step.api for step in steps if step.state == "ok" and step.attempt and step.code != "NoSuchEntity")
     intended: Counter[str] = Counter()
     for step in steps:
         intended[step.api] += step.attempt

@@ -135,6 +135,13 @@ class TestEnded:
         assert states(page) == ["ok", "ok", "failed", "planned"]
         assert page.count("Done, in an earlier run") == 2
 
+    def test_what_was_gone_already_is_not_called_our_doing(self, row: Request, signed_in: NewClient) -> None:
+        """AWS refused the call with NoSuchEntity, and a look found nothing left."""
+        run = world.finished(world.run_of(row, 4))
+        run.steps.filter(position=2).update(attempt=1, code="NoSuchEntity")
+        page = text_of(signed_in("oskar").get(address(run)))
+        assert page.count("Was gone already") == 1
+
     def test_an_unknown_outcome_is_neither_in_place_nor_not_done(self, row: Request, signed_in: NewClient) -> None:
         run = world.run_of(row, 1)
         run.steps.filter(position=2).update(state="unknown", attempt=1, code="ReadTimeout")
