@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 LIMITS = {
     "lease": 5.0,
     "quiet": 1.0,
+    "absent_pause": 0.5,
     "renew_under": 2.0,
     "send_over": 1.0,
     "skew": 3.0,
