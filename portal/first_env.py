@@ -28,7 +28,7 @@ ROLES = {
     "database-owner.url": "roledesk_owner",
 }
 # Secrets that an installation may have; an empty file says that it has none.
-EMPTY = ("email.password", "webhook.secret", "aws.credentials")
+EMPTY = ("email.password", "webhook.secret", "oidc.secret", "aws.credentials")
 NEXT = """Wrote .env and keys/ in {folder}: no other copy exists. Next:
   chown -R 10001:10001 keys && chown 999:999 keys/postgres.password     the containers' users
   docker compose up -d

@@ -10,12 +10,15 @@ from typing import Any
 import structlog
 
 _SECRET_WORDS = ("password", "secret", "token", "credential", "authorization", "cookie", "session_key", "external_id")
-_LINK = re.compile(r"(/invited/[^/\s]+/)[^/\s?\"]+")
+_LINK = re.compile(r"((?<!/accounts)/invited/[^/\s]+/)[^/\s?\"]+|(/login/callback/\?)[^\s\"]+")
 
 
 def hide_links(text: str) -> str:
-    """Returns the text without the tokens of invitations: until one is used, its link makes anybody that person."""
-    return _LINK.sub(r"\1[masked]", text)
+    """Returns the text without the tokens of invitations and the identity provider's codes.
+
+    Until an invitation is used, its link makes anybody that person.
+    """
+    return _LINK.sub(r"\1\2[masked]", text)
 
 
 def mask_secrets(_logger: Any, _method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

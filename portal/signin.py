@@ -21,6 +21,7 @@ from django.urls import reverse
 
 from iamroles.models import User
 from iamroles.permissions import Allowance
+from iamroles.web.caller import provider_told_at
 from iamroles.web.reading import refuse_look
 from iamroles.web.sessions import record_credential, record_throttled
 from portal.single_sign_on import record_sign_in
@@ -57,12 +58,14 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     def get_reauthentication_methods(self, user: User | AnonymousUser) -> list[dict[str, Any]]:
         """Returns how the person can confirm: allauth's own ways, then each identity provider.
 
-        None for somebody not signed in, whom allauth then sends to sign in. Raises PermissionDenied, which the 403 page
-        shows, when there is no way at all.
+        Only the provider where it must say anew which groups the person is in. None for somebody not signed in, whom
+        allauth then sends to sign in. Raises PermissionDenied, which the 403 page shows, when there is no way at all.
         """
         if not user.is_authenticated:
             return []
-        methods: list[dict[str, Any]] = super().get_reauthentication_methods(user)
+        told = provider_told_at(user)
+        stale = told is not None and time.time() - told.timestamp() > settings.ACCOUNT_REAUTHENTICATION_TIMEOUT
+        methods: list[dict[str, Any]] = [] if stale else super().get_reauthentication_methods(user)
         for account in SocialAccount.objects.filter(user=user).order_by("pk"):
             url = reverse("confirm_at_provider", args=[account.provider])
             name = account.get_provider(self.request).name

@@ -18,6 +18,8 @@ urlpatterns = [
     path("accounts/email/", signin.keep_email, name="account_email"),
     path("accounts/password/set/", signin.set_password, name="account_set_password"),
     path("accounts/confirm/<str:provider>/", single_sign_on.confirm_at_provider, name="confirm_at_provider"),
+    path("accounts/invited/<uidb64>/<str:provider>/", single_sign_on.take_up, name="invited_at_provider"),
+    path("accounts/oidc/<str:provider_id>/login/", single_sign_on.login, name="openid_connect_login"),
     path("accounts/", include("allauth.urls")),
     path("", include("iamroles.web.urls")),
 ]

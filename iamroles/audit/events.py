@@ -50,8 +50,9 @@ EVENTS: Final[dict[str, Keys]] = {
     "user.created": _keys("user changes"),
     "user.changed": _keys("user changes"),
     "user.deactivated": _keys("user changes"),
-    "membership.granted": _keys("user group", "change proposed_by"),
-    "membership.removed": _keys("user group", "change proposed_by"),
+    "membership.granted": _keys("user group", "change proposed_by cause"),
+    "membership.removed": _keys("user group", "change proposed_by cause"),
+    "provider_groups.changed": _keys("target values", "change proposed_by"),
     "team.created": _keys("team changes"),
     "team.changed": _keys("team changes", "change proposed_by"),
     # what a verb would not or could not do

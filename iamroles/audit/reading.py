@@ -97,6 +97,7 @@ _STATE_CHECKS: Final = (
     states_runs.wrong_runs,
     states_runs.wrong_steps,
     states_people.wrong_memberships,
+    states_people.wrong_provider_groups,
     states_people.wrong_pauses,
     states_people.wrong_rules,
     states_people.wrong_dates,

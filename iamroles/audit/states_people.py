@@ -11,7 +11,16 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from iamroles.audit.states import last_events
-from iamroles.models import ApprovalRules, AuditEvent, AwsAccount, GroupMembership, KillSwitch, Membership, User
+from iamroles.models import (
+    ApprovalRules,
+    AuditEvent,
+    AwsAccount,
+    GroupMembership,
+    KillSwitch,
+    Membership,
+    ProviderGroup,
+    User,
+)
 
 
 def wrong_memberships(using: str) -> Iterator[str]:
@@ -34,6 +43,21 @@ def wrong_memberships(using: str) -> Iterator[str]:
 
 def _teams(using: str) -> Iterator[tuple[int, str]]:
     yield from Membership.objects.using(using).values_list("user_id", "team__slug").iterator(chunk_size=2_000)
+
+
+def wrong_provider_groups(using: str) -> Iterator[str]:
+    """Yields a sentence for each group or team that the identity provider fills otherwise than was last confirmed."""
+    events = AuditEvent.objects.using(using).filter(action="provider_groups.changed").order_by("pk")
+    told: dict[str, list[str]] = {}
+    for canon in events.values_list("canon", flat=True).iterator(chunk_size=2_000):
+        data = json.loads(canon)["data"]
+        told[data["target"]] = data["values"]
+    now: dict[str, list[str]] = {}
+    for target, value in ProviderGroup.objects.using(using).values_list("target", "value"):
+        now.setdefault(target, []).append(value)
+    for target in sorted({*told, *now}):
+        if sorted(now.get(target, [])) != sorted(told.get(target, [])):
+            yield f"the identity provider's groups that fill {target} are not those that were confirmed"
 
 
 def wrong_pauses(using: str) -> Iterator[str]:

@@ -36,6 +36,11 @@ TABS: Final[dict[str, Q]] = {
         )
     ),
     "failures": Q(outcome__in=("refused", "failed", "unknown")),
-    "access": Q(action__in=_named("session.", "sign_in.", "credential.", "user.", "membership.", "team.", "account.")),
+    "access": Q(
+        action__in=_named(
+            *("session.", "sign_in.", "credential.", "user.", "membership.", "team.", "account."),
+            *("provider_groups.",),
+        )
+    ),
     "exports": Q(action__in=_named("export.", "bundle.", "verification.", "audit.viewed")),
 }

@@ -25,6 +25,7 @@ SENTENCES: Final[dict[str, str]] = {
     "user.deactivated": "{actor} deactivated {object}.",
     "membership.granted": "{actor} put {object} into {group}.",
     "membership.removed": "{actor} took {object} out of {group}.",
+    "provider_groups.changed": "{actor} changed which of the identity provider's groups fill {target}: {values}.",
     "team.created": "{actor} added the team {object}.",
     "team.changed": "{actor} changed the team {object}: {changes}.",
     "verb.refused": "{actor} may not {verb} {request}{rev}: {code}.",

@@ -45,12 +45,16 @@ class Team(models.Model):
 
 
 class Membership(models.Model):
-    """One person in one team, since when, and the operator who put them there; nobody where it was a command."""
+    """One person in one team, since when, and the operator who put them there; nobody where it was a command.
+
+    `by_provider` says that the identity provider put the person there and takes them out.
+    """
 
     team = models.ForeignKey(Team, on_delete=models.CASCADE)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE)
     since = models.DateTimeField()
     added_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    by_provider = models.BooleanField(default=False, db_default=False)
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=("team", "user"), name="one_membership_per_team"),)
@@ -65,6 +69,25 @@ class GroupMembership(models.Model):
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="group_memberships")
     group = models.ForeignKey(Group, on_delete=models.CASCADE, related_name="memberships")
     since = models.DateTimeField()
+    by_provider = models.BooleanField(default=False, db_default=False)
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=("user", "group"), name="one_membership_per_group"),)
+
+
+class ProviderGroup(models.Model):
+    """One value of the identity provider's group claim, and what it fills: a group's name, or `team:` and a slug."""
+
+    target = models.CharField(max_length=150)
+    value = models.CharField(max_length=200)
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("target", "value"), name="one_value_per_target"),)
+
+
+class ProviderWord(models.Model):
+    """What the identity provider said last about a person who signs in there: their groups there, and when."""
+
+    user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="provider_word")
+    values = models.JSONField(default=list)
+    at = models.DateTimeField()

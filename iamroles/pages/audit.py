@@ -43,6 +43,7 @@ GROUP_WORDS: Final = {
     "credential": "Credentials",
     "user": "People",
     "membership": "Groups and memberships",
+    "provider_groups": "The identity provider's groups",
     "team": "Teams",
     "account": "AWS accounts",
     "export": "Exports",

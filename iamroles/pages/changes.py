@@ -21,6 +21,7 @@ SUBJECTS: Final = {
     "account": "Record of AWS account",
     "team": "AWS accounts of the team",
     "restore": "Restore from a backup",
+    "provider_groups": "Identity provider's groups that fill",
 }
 STATE_WORDS: Final = {
     "waiting": ("Waits", "pending", "ring-dot"),

@@ -9,7 +9,7 @@ from allauth.account.authentication import get_authentication_records
 from django.http import HttpRequest
 
 from iamroles.audit import Actor, config
-from iamroles.models import User
+from iamroles.models import ProviderWord, User
 from iamroles.permissions import group_names
 
 
@@ -45,9 +45,22 @@ def session_hash(request: HttpRequest) -> str | None:
 
 
 def signed_in_at(request: HttpRequest) -> datetime:
-    """Returns when the person last signed in or confirmed to be themselves; the epoch when that is unknown."""
-    records = get_authentication_records(request, user_of(request))
-    return datetime.fromtimestamp(max(map(_proved_at, records), default=0), tz=UTC)
+    """Returns when the person last signed in or confirmed to be themselves; the epoch when that is unknown.
+
+    Not later than when the identity provider last said which groups they are in, if it gave them one: whoever was
+    removed there must not act by a second factor here.
+    """
+    user = user_of(request)
+    records = get_authentication_records(request, user)
+    proved = datetime.fromtimestamp(max(map(_proved_at, records), default=0), tz=UTC)
+    told = provider_told_at(user)
+    return min(proved, told) if told else proved
+
+
+def provider_told_at(user: User) -> datetime | None:
+    """Returns when the identity provider last told of a person who is in a group by it; None for everybody else."""
+    rows = ProviderWord.objects.filter(user=user, user__group_memberships__by_provider=True)
+    return rows.values_list("at", flat=True).first()
 
 
 def _proved_at(record: dict[str, Any]) -> float:

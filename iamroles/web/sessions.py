@@ -14,6 +14,8 @@ from allauth.account.signals import authentication_step_completed
 from allauth.core import context
 from allauth.mfa.models import Authenticator
 from allauth.mfa.signals import authentication_failed
+from allauth.socialaccount.models import SocialLogin
+from allauth.socialaccount.signals import social_account_added
 from allauth.usersessions.models import UserSession
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
 from django.core.cache import cache
@@ -41,6 +43,7 @@ def connect() -> None:
     # Not allauth's own signals: those come after the commit, and the event belongs into the transaction.
     post_save.connect(_factor_saved, sender=Authenticator, dispatch_uid="roledesk_factor_saved")
     post_delete.connect(_factor_deleted, sender=Authenticator, dispatch_uid="roledesk_factor_deleted")
+    social_account_added.connect(_connected, dispatch_uid="roledesk_single_sign_on_connected")
 
 
 def _subject(user: User) -> Subject:
@@ -90,6 +93,10 @@ def _confirmed(
             at=datetime.now(UTC),
             data={"method": method},
         )
+
+
+def _connected(sender: Any, request: HttpRequest, sociallogin: SocialLogin, **_: Any) -> None:
+    record_credential(request, sociallogin.user, "single sign-on", "connected")
 
 
 def record_not_confirmed(request: HttpRequest, code: str) -> None:

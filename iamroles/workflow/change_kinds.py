@@ -1,5 +1,6 @@
-"""What can be changed with four eyes: approval rules, a group's members, an AWS account's record, a team's accounts.
-And what two people declare: that the database was restored from a backup.
+"""What can be changed with four eyes: approval rules, a group's members, an AWS account's record, a team's accounts,
+which of the identity provider's groups fill what. And what two people declare: that the database was restored from a
+backup.
 
 A kind says what stands, what is wrong with a proposal, and how it is written with its events. The verbs are in
 `changes`; a new kind is one more entry of `KINDS`.
@@ -18,7 +19,7 @@ from iamroles import audit, canonical, eligibility
 from iamroles.audit import Actor, Change, Subject
 from iamroles.models import ApprovalRules, AwsAccount, ProposedChange, Team, User, current_rules
 from iamroles.rules import approval_rules
-from iamroles.workflow import organisation
+from iamroles.workflow import organisation, provider_groups
 from iamroles.workflow.verbs import Invalid
 
 RULES: Final = eligibility.RULES
@@ -96,7 +97,10 @@ def _members_wrong(target: str, content: Any) -> list[str]:
         return ["Name each member once, in order."]
     known = set(User.objects.filter(username__in=names, is_active=True).values_list("username", flat=True))
     stay = set(_members(target)["members"])
-    return [f"There is no active person {name}." for name in names if name not in known | stay]
+    absent = [f"There is no active person {name}." for name in names if name not in known | stay]
+    moved = User.objects.filter(username__in=set(names) ^ stay)
+    elsewhere = organisation.decided_elsewhere(moved, target)
+    return absent + [organisation.PROVIDER_DECIDES.format(person.display_name, target) for person in elsewhere]
 
 
 def _added(change: ProposedChange) -> list[User]:
@@ -227,6 +231,12 @@ KINDS: Final[dict[str, Kind]] = {
     ACCOUNT: Kind(_record_of, _record_wrong, _write_record),
     TEAM: Kind(_team_accounts, _team_wrong, _write_team),
     RESTORE: Kind(_trail_as_it_is, _restore_wrong, _write_restore),
+    provider_groups.SUBJECT: Kind(
+        provider_groups.stands,
+        provider_groups.wrong,
+        lambda change, actor, at: provider_groups.write(change, _facts_of(change), actor, at),
+        provider_groups.gains,
+    ),
 }
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from django.conf import settings
 from django.contrib.auth.models import Group
@@ -18,9 +18,11 @@ from iamroles import audit, permissions
 from iamroles.audit import Actor, Change, Subject
 from iamroles.iam import arns, limits
 from iamroles.iam.documents import DocumentError
-from iamroles.models import AccountRule, AwsAccount, GroupMembership, Membership, Team, User
+from iamroles.models import AccountRule, AwsAccount, GroupMembership, Membership, ProviderGroup, Team, User
 from iamroles.rules import account_rules, approval_rules
 from iamroles.workflow.verbs import Invalid, require, require_fresh_sign_in, verb
+
+PROVIDER_DECIDES: Final = "{} signs in through the identity provider, which alone decides who is in {}."
 
 
 def require_operator(user: User | None, signed_in_at: datetime | None, at: datetime, purpose: str) -> None:
@@ -207,6 +209,8 @@ def set_team_members(
     if unknown:
         raise Invalid(f"There is no active person {unknown[0]}.", "members")
     going = [member for login, member in stand.items() if login not in wanted]
+    for member in decided_elsewhere([*going, *coming.values()], f"team:{slug}"):
+        raise Invalid(PROVIDER_DECIDES.format(member.display_name, team.name), "members", "provider_decides")
     for person in going:
         leave_team(person, team, actor, at)
     for person in coming.values():
@@ -216,26 +220,53 @@ def set_team_members(
     return len(going) + len(coming)
 
 
-def join_team(person: User, team: Team, actor: Actor, at: datetime, *, added_by: User | None) -> None:
+def decided_elsewhere(people: Iterable[User], target: str) -> Iterator[User]:
+    """Yields those about whose place in a group or `team:` the identity provider decides: it fills it, and they sign
+    in there.
+    """
+    if ProviderGroup.objects.filter(target=target).exists():
+        chosen = [person.pk for person in people]
+        yield from User.objects.filter(pk__in=chosen, provider_word__isnull=False).order_by("pk")
+
+
+def join_team(
+    person: User, team: Team, actor: Actor, at: datetime, *, added_by: User | None, cause: str | None = None
+) -> None:
     """Puts a person into a team, with the event. Who did it cannot approve what that person asks for there."""
     Membership.objects.create(team=team, user=person, since=at, added_by=added_by)
-    _record_membership("membership.granted", person, f"team:{team.slug}", actor, at)
+    _record_membership("membership.granted", person, f"team:{team.slug}", actor, at, cause=cause)
 
 
-def leave_team(person: User, team: Team, actor: Actor, at: datetime, reason: str | None = None) -> None:
+def leave_team(
+    person: User, team: Team, actor: Actor, at: datetime, reason: str | None = None, *, cause: str | None = None
+) -> None:
     """Takes a person out of a team, with the event."""
     Membership.objects.filter(team=team, user=person).delete()
-    _record_membership("membership.removed", person, f"team:{team.slug}", actor, at, reason)
+    _record_membership("membership.removed", person, f"team:{team.slug}", actor, at, reason, cause)
 
 
-def leave_group(person: User, group: Group, actor: Actor, at: datetime, reason: str | None = None) -> None:
+def join_group(person: User, group: Group, actor: Actor, at: datetime, *, cause: str | None = None) -> None:
+    """Puts a person into a group, dated, with the event."""
+    join(person, group, at)
+    _record_membership("membership.granted", person, group.name, actor, at, cause=cause)
+
+
+def leave_group(
+    person: User, group: Group, actor: Actor, at: datetime, reason: str | None = None, *, cause: str | None = None
+) -> None:
     """Takes a person out of a group, with the event."""
     leave(person, group)
-    _record_membership("membership.removed", person, group.name, actor, at, reason)
+    _record_membership("membership.removed", person, group.name, actor, at, reason, cause)
 
 
 def _record_membership(
-    event: str, person: User, group: str, actor: Actor, at: datetime, reason: str | None = None
+    event: str,
+    person: User,
+    group: str,
+    actor: Actor,
+    at: datetime,
+    reason: str | None = None,
+    cause: str | None = None,
 ) -> None:
     subject = Subject("user", str(person.pk), person.display_name)
     audit.record(
@@ -244,7 +275,7 @@ def _record_membership(
         subject=subject,
         at=at,
         reason=reason,
-        data={"user": person.get_username(), "group": group},
+        data={"user": person.get_username(), "group": group, **({"cause": cause} if cause else {})},
     )
 
 
@@ -298,8 +329,7 @@ def make_person(
     audit.record("user.created", actor=actor, subject=subject, at=at, data={"user": login, "changes": ["login"]})
     for name in groups:
         group, _ = Group.objects.get_or_create(name=name)
-        join(user, group, at)
-        _record_membership("membership.granted", user, name, actor, at)
+        join_group(user, group, actor, at)
     for slug in teams:
         join_team(user, Team.objects.get(slug=slug), actor, at, added_by=invited_by)
     return user

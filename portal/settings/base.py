@@ -7,7 +7,7 @@ from pathlib import Path
 from csp.constants import NONE, SELF
 
 from iamroles.rules import tool_tags
-from portal.settings import env
+from portal.settings import env, single_sign_on
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 
@@ -100,6 +100,11 @@ SOCIALACCOUNT_ONLY = False
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes", "webauthn"]
 USERSESSIONS_TRACK_ACTIVITY = False
 
+# None: people sign in here alone, with a password.
+ROLEDESK_SINGLE_SIGN_ON = single_sign_on.read()
+SOCIALACCOUNT_PROVIDERS = ROLEDESK_SINGLE_SIGN_ON.providers() if ROLEDESK_SINGLE_SIGN_ON else {}
+SOCIALACCOUNT_STORE_TOKENS = False
+
 LANGUAGE_CODE = "en-gb"
 USE_I18N = True
 USE_TZ = True
@@ -130,8 +135,7 @@ CONTENT_SECURITY_POLICY = {
         "style-src": [SELF],
         "img-src": [SELF, "data:"],
         "connect-src": [SELF],
-        # Browsers apply it to the redirect after a form too: the identity provider's origin belongs here.
-        "form-action": [SELF, *env.text("ROLEDESK_IDENTITY_PROVIDERS", "").split()],
+        "form-action": [SELF, *(ROLEDESK_SINGLE_SIGN_ON.origins if ROLEDESK_SINGLE_SIGN_ON else ())],
         "base-uri": [NONE],
         "frame-ancestors": [NONE],
         "report-uri": "/csp-report/",

@@ -10,7 +10,13 @@ from django.core.exceptions import ImproperlyConfigured
 from portal.logs import configure
 from portal.settings import databases, env
 from portal.settings.base import *
-from portal.settings.base import BASE_DIR, REDIS_TRANSPORT_OPTIONS, ROLEDESK_AWS_ENDPOINT, ROLEDESK_PROCESS
+from portal.settings.base import (
+    BASE_DIR,
+    REDIS_TRANSPORT_OPTIONS,
+    ROLEDESK_AWS_ENDPOINT,
+    ROLEDESK_PROCESS,
+    ROLEDESK_SINGLE_SIGN_ON,
+)
 
 SECRET_KEY = env.secret("SECRET_KEY")
 if len(SECRET_KEY) < 50 or SECRET_KEY.startswith(("only-for-tests", "change-me", "django-insecure")):
@@ -27,6 +33,8 @@ DEBUG = False
 BASE_URL = env.text("BASE_URL")
 if not BASE_URL.startswith("https://"):
     raise ImproperlyConfigured("BASE_URL begins with https://: people sign in there.")
+if ROLEDESK_SINGLE_SIGN_ON and not ROLEDESK_SINGLE_SIGN_ON.issuer.startswith("https://"):
+    raise ImproperlyConfigured("ROLEDESK_OIDC_ISSUER begins with https:// in production.")
 _host = BASE_URL.removeprefix("https://").split("/")[0]
 ALLOWED_HOSTS = [_host.split(":")[0], *filter(None, env.text("EXTRA_HOSTS", "").split(","))]
 CSRF_TRUSTED_ORIGINS = [f"https://{_host}"]
@@ -69,10 +77,11 @@ if ROLEDESK_PROCESS == "tend":
     ROLEDESK_CHECKPOINT_DIR = env.text("ROLEDESK_CHECKPOINT_DIR")
 _not_the_trail = (*env.either("DATABASE_OWNER_URL"), *env.either("DATABASE_SEALER_URL"), "ROLEDESK_AUDIT_KEY_FILE")
 _aws = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SHARED_CREDENTIALS_FILE")
+_sign_on = env.either("ROLEDESK_OIDC_CLIENT_SECRET")
 _forbidden = {
     "web": (*_aws, *_not_the_trail, *env.either("ROLEDESK_WEBHOOK_SECRET")),
-    "worker": ("ROLEDESK_SIGNING_KEY_FILE", *_not_the_trail),
-    "tend": ("ROLEDESK_SIGNING_KEY_FILE", *env.either("DATABASE_OWNER_URL")),
+    "worker": ("ROLEDESK_SIGNING_KEY_FILE", *_not_the_trail, *_sign_on),
+    "tend": ("ROLEDESK_SIGNING_KEY_FILE", *env.either("DATABASE_OWNER_URL"), *_sign_on),
     "owner": (*_aws, "ROLEDESK_SIGNING_KEY_FILE", "ROLEDESK_AUDIT_KEY_FILE"),
 }
 for _name in _forbidden.get(ROLEDESK_PROCESS, ()):

@@ -136,3 +136,32 @@ class AccountForm(RecordForm):
     def clean_number(self) -> str:
         """Returns the digits without the blanks and hyphens that people copy with them."""
         return str(self.cleaned_data["number"]).replace(" ", "").replace("-", "")
+
+
+class ProviderGroupsForm(OrganisationForm):
+    """The identity provider's groups that fill a group or a team, as a change that another person confirms."""
+
+    values = forms.CharField(
+        label="Groups there, one a line",
+        required=False,
+        help_text="Exactly as the provider sends them: a name, or an id. Empty: operators alone decide.",
+        widget=forms.Textarea(attrs={"rows": 4, "class": "mono", "spellcheck": "false"}),
+    )
+    reason = forms.CharField(
+        label="Why",
+        max_length=2000,
+        help_text="At least 10 characters. Whoever confirms reads it.",
+        widget=forms.Textarea(attrs={"rows": 2, "class": "short"}),
+    )
+
+    def __init__(self, *given: Any, **more: Any) -> None:
+        super().__init__(*given, **more)
+        self.fields["values"].needed = True  # type: ignore[attr-defined]  # no group is an answer too
+
+    def clean_values(self) -> list[str]:
+        """Returns the lines, each once and in order."""
+        return sorted({line.strip() for line in str(self.cleaned_data["values"]).splitlines() if line.strip()})
+
+    def tell(self, error: Invalid) -> None:
+        """Puts what is wrong with the reason there, everything else at the groups."""
+        self.add_error("reason" if error.field == "reason" else "values", str(error))

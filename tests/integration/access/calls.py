@@ -51,7 +51,15 @@ def _part(name: str, row: Row, thing: Any, here: World) -> str:
         return row.sent.split(".")[-1 if name == "act" else 0]
     if name in ("uidb64", "token"):
         return str(here.things["invitation/sent"]).strip("/").split("/")[1 if name == "uidb64" else 2]
-    fixed = {"version": "1", "key": "abc", "uidb36": "1", "pk": "4711", "name": "approvers", "slug": "orders"}
+    fixed = {
+        "version": "1",
+        "key": "abc",
+        "uidb36": "1",
+        "pk": "4711",
+        "name": "approvers",
+        "slug": "orders",
+        "target": "approvers",
+    }
     if name in fixed:
         return fixed[name]
     if name == "shape":
@@ -182,6 +190,7 @@ _FORMS: Final[dict[tuple[str, str], Callable[[World, Any, str], Form]]] = {
     ("/ops/people/invite/", "*"): lambda *_: {"email": "new@example.org", "first_name": "Ned", "last_name": "Wu"},
     ("/ops/people/<person_id>/<act>/", "*"): lambda *_: {"reason": WHY},
     ("/ops/groups/<name>/", "*"): lambda *_: {"chosen": ["amara", "nils"], "reason": WHY},
+    ("/ops/sign-on/<target>/", "*"): lambda *_: {"values": "iam-approvers", "reason": WHY},
     ("/ops/teams/<slug>/", "members"): lambda *_: {"part": "members", "members-chosen": ["rosa"]},
     ("/ops/teams/<slug>/", "accounts"): lambda *_: {
         "part": "accounts", "accounts-chosen": [SHARED, FOREIGN], "accounts-reason": WHY,

@@ -9,11 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from allauth.socialaccount.providers.oauth2.client import OAuth2Client
+from allauth.socialaccount.providers.openid_connect.views import OpenIDConnectOAuth2Adapter
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from django.test import Client
 
+from iamroles.models import Request
 from tests.integration.web_review import world
+from tests.integration.web_review.provider import CONFIGURATION, Provider
 from tests.integration.web_review.world import World
 
 NewClient = Callable[..., Client]
@@ -57,3 +61,24 @@ def signed_in(here: World) -> NewClient:
 def key() -> Callable[[], str]:
     """Returns fresh idempotency keys."""
     return lambda: str(uuid.uuid4())
+
+
+@pytest.fixture
+def provider(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Provider:
+    """A provider called Corp; only what crosses the network is ours, the rest is the real flow."""
+    found = Provider()
+    server = {"server_url": CONFIGURATION["issuer"], "fetch_userinfo": False}
+    app = {"provider_id": "corp", "name": "Corp", "client_id": "roledesk", "secret": "s", "settings": server}
+    settings.SOCIALACCOUNT_PROVIDERS = {"openid_connect": {"APPS": [app]}}
+    monkeypatch.setattr(OpenIDConnectOAuth2Adapter, "openid_config", CONFIGURATION)
+    monkeypatch.setattr(OAuth2Client, "get_access_token", found.token)
+    return found
+
+
+@pytest.fixture
+def high(here: World) -> Request:
+    """A High request in review."""
+    facts = world.facts_for(here.prod, managed_policy="full", why_full="An AppSpec of another bucket")
+    row = world.in_review(here.people["rosa"], facts)
+    assert row.risk == "high"
+    return row

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-import jwt
 import pytest
 from allauth.socialaccount.models import SocialAccount
-from allauth.socialaccount.providers.oauth2.client import OAuth2Client
-from allauth.socialaccount.providers.openid_connect.views import OpenIDConnectOAuth2Adapter
 from allauth.usersessions.models import UserSession
 from django.test import Client
 from django.urls import reverse
@@ -20,52 +16,11 @@ from django.urls import reverse
 from iamroles.models import AuditEvent, Decision, Request
 from tests.integration.web_review import world
 from tests.integration.web_review.conftest import NewClient
+from tests.integration.web_review.provider import Provider
 from tests.integration.web_review.test_review import form, text_of, ticks
 from tests.integration.web_review.world import World
 
 pytestmark = pytest.mark.django_db
-CONFIGURATION = {
-    "issuer": "https://id.example.test",
-    "authorization_endpoint": "https://id.example.test/authorize",
-    "token_endpoint": "https://id.example.test/token",
-    "jwks_uri": "https://id.example.test/keys",
-}
-
-
-@dataclass
-class Provider:
-    """What the identity provider says in its next identity token."""
-
-    claims: dict[str, Any] = field(default_factory=dict)
-
-    def token(self, *_: Any, **__: Any) -> dict[str, str]:
-        """The answer to a code."""
-        common = {"iss": CONFIGURATION["issuer"], "aud": "roledesk", "exp": time.time() + 60, "iat": time.time()}
-        return {
-            "access_token": "opaque",
-            "id_token": jwt.encode({**common, **self.claims}, "k" * 32, algorithm="HS256"),
-        }
-
-
-@pytest.fixture
-def provider(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Provider:
-    """A provider called Corp; only what crosses the network is ours, the rest is the real flow."""
-    found = Provider()
-    server = {"server_url": CONFIGURATION["issuer"], "fetch_userinfo": False}
-    app = {"provider_id": "corp", "name": "Corp", "client_id": "roledesk", "secret": "s", "settings": server}
-    settings.SOCIALACCOUNT_PROVIDERS = {"openid_connect": {"APPS": [app]}}
-    monkeypatch.setattr(OpenIDConnectOAuth2Adapter, "openid_config", CONFIGURATION)
-    monkeypatch.setattr(OAuth2Client, "get_access_token", found.token)
-    return found
-
-
-@pytest.fixture
-def high(here: World) -> Request:
-    """A High request in review."""
-    facts = world.facts_for(here.prod, managed_policy="full", why_full="An AppSpec of another bucket")
-    row = world.in_review(here.people["rosa"], facts)
-    assert row.risk == "high"
-    return row
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ def test_each_secret_reaches_the_processes_that_need_it() -> None:
     every = {"django.key", "email.password", "database.url"}
     assert {name: set(SERVICES[name].get("secrets", [])) for name in SERVICES} == {
         "migrate": {*every, "database-owner.url", "database-sealer.url"},
-        "web": {*every, "approval.key", "metrics.token"},
+        "web": {*every, "approval.key", "metrics.token", "oidc.secret"},
         "worker": {*every, "approval.pub", "aws.credentials"},
         "tend": {*every, "database-sealer.url", "webhook.secret"},
         "rotate": {*every, "database-sealer.url"},

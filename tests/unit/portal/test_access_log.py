@@ -60,3 +60,10 @@ def test_no_line_of_ours_or_of_django_holds_one(capsys: pytest.CaptureFixture[st
         root.setLevel(level)
     lines = capsys.readouterr().err
     assert (TOKEN in lines, lines.count("/invited/NDcxMQ/[masked]/")) == (False, 2)
+
+
+def test_the_identity_providers_code_is_no_more_in_a_line_than_a_link() -> None:
+    line = "GET /accounts/oidc/sso/login/callback/?code=c0%2Fde/x&state=5tate HTTP/1.1"
+    assert logs.hide_links(line) == "GET /accounts/oidc/sso/login/callback/?[masked] HTTP/1.1"
+    door = "POST /accounts/invited/NDcxMQ/sso/ HTTP/1.1"
+    assert logs.hide_links(door) == door

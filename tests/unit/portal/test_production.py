@@ -18,6 +18,12 @@ GOOD = {
     "REDIS_URL": "redis://127.0.0.1:6379/0",
 }
 
+SIGN_ON = {
+    "ROLEDESK_OIDC_ISSUER": "https://id.example.org/realms/staff/",
+    "ROLEDESK_OIDC_CLIENT_ID": "roledesk",
+    "ROLEDESK_OIDC_CLIENT_SECRET": "s",
+}
+
 
 def start(program: str, **changes: str | None) -> subprocess.CompletedProcess[str]:
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **GOOD}
@@ -75,6 +81,9 @@ def test_starts_with_everything_it_needs() -> None:
             },
             "The worker process must not hold ROLEDESK_SIGNING_KEY_FILE",
         ),
+        ({"ROLEDESK_OIDC_ISSUER": "https://id.example.org"}, "Set all three, or none"),
+        ({**SIGN_ON, "ROLEDESK_OIDC_ISSUER": "http://id.example.org"}, "Use the issuer's address: https://"),
+        ({**SIGN_ON, "ROLEDESK_OIDC_ISSUER": "http://127.0.0.1:9000"}, "begins with https:// in production"),
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )
@@ -82,6 +91,21 @@ def test_refuses(changes: dict[str, str | None], words: str) -> None:
     answer = start(LOAD, **changes)
     assert answer.returncode != 0
     assert words in answer.stderr
+
+
+def test_single_sign_on_is_three_variables() -> None:
+    program = """
+import django; django.setup()
+from django.conf import settings
+(app,) = settings.SOCIALACCOUNT_PROVIDERS["openid_connect"]["APPS"]
+print(app["provider_id"], app["client_id"], app["secret"], app["settings"]["server_url"])
+print(*settings.CONTENT_SECURITY_POLICY["DIRECTIVES"]["form-action"])
+"""
+    answer = start(program, **SIGN_ON, ROLEDESK_OIDC_MORE_ORIGINS="https://login.example.net")
+    assert answer.stdout.splitlines() == [
+        "sso roledesk s https://id.example.org/realms/staff",
+        "'self' https://id.example.org https://login.example.net",
+    ], answer.stderr
 
 
 def test_has_no_way_in_without_a_password() -> None:
