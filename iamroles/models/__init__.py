@@ -14,7 +14,7 @@ from iamroles.models.exports import ExportJob, ExportPart, VerificationOrder
 from iamroles.models.inventory import ManagedPolicy, ManagedRole, ObservationOrder
 from iamroles.models.looks import AccountLook
 from iamroles.models.notices import Notice
-from iamroles.models.people import GroupMembership, Membership, ProviderGroup, ProviderWord, Team, User
+from iamroles.models.people import CacheEntry, GroupMembership, Membership, ProviderGroup, ProviderWord, Team, User
 from iamroles.models.requests import AskedGroup, Proposal, Request, Revision
 from iamroles.models.reviews import Decision, Submission
 from iamroles.models.rules import ApprovalRules, current_rules, rules_of
@@ -32,6 +32,7 @@ __all__ = [
     "AuditPending",
     "AuditReceipt",
     "AwsAccount",
+    "CacheEntry",
     "Decision",
     "ExportJob",
     "ExportPart",

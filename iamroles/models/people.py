@@ -91,3 +91,11 @@ class ProviderWord(models.Model):
     user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="provider_word")
     values = models.JSONField(default=list)
     at = models.DateTimeField()
+
+
+class CacheEntry(models.Model):
+    """The table of Django's database cache: how often somebody tried to sign in. Only the cache reads and writes it."""
+
+    cache_key = models.CharField(max_length=255, primary_key=True)
+    value = models.TextField()
+    expires = models.DateTimeField(db_index=True)

@@ -105,6 +105,16 @@ ROLEDESK_SINGLE_SIGN_ON = single_sign_on.read()
 SOCIALACCOUNT_PROVIDERS = ROLEDESK_SINGLE_SIGN_ON.providers() if ROLEDESK_SINGLE_SIGN_ON else {}
 SOCIALACCOUNT_STORE_TOKENS = False
 
+# Who tried to sign in how often is counted for all processes together, and without Redis: a broker that is down
+# neither stops signing in nor lets anybody try without end.
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "LOCATION": "iamroles_cacheentry",
+        "OPTIONS": {"MAX_ENTRIES": 100_000},  # beyond it a part is thrown away, and with it counts
+    }
+}
+
 LANGUAGE_CODE = "en-gb"
 USE_I18N = True
 USE_TZ = True

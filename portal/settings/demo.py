@@ -23,7 +23,6 @@ INSTALLED_APPS = [*INSTALLED_APPS, "portal.demo"]
 ROOT_URLCONF = "portal.demo.urls"
 DATABASES = {"default": env.database(env.text("ROLEDESK_DEMO_DATABASE_URL", f"sqlite:///{VAR / 'roledesk.sqlite3'}"))}
 STATIC_ROOT = VAR / "static"
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.filebased.FileBasedCache", "LOCATION": VAR / "cache"}}
 EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
 EMAIL_FILE_PATH = str(VAR / "mail")
 WHITENOISE_MAX_AGE = 60

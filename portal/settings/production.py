@@ -42,7 +42,6 @@ DATABASES = databases.production(ROLEDESK_PROCESS)
 ROLEDESK_DATABASE_ROLES = "one" if env.flag(databases.SINGLE) else "apart"
 CELERY_BROKER_URL = env.secret("REDIS_URL")
 CELERY_BROKER_TRANSPORT_OPTIONS = REDIS_TRANSPORT_OPTIONS
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": CELERY_BROKER_URL}}
 STATIC_ROOT = BASE_DIR / "static"
 SECURE_SSL_REDIRECT = env.flag("SECURE_SSL_REDIRECT", True)
 SECURE_REDIRECT_EXEMPT = [r"^health/"]
