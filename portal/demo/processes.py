@@ -16,6 +16,8 @@ from portal.demo.places import ROOT
 # The demo on PostgreSQL and Redis, as the browser tests run it too.
 _SERVERS = ("ROLEDESK_DEMO_DATABASE_URL", "ROLEDESK_DEMO_REDIS_URL")
 _INHERITED = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR")
+# Single sign-on can be tried in the demo: the web process alone hears of the provider.
+_SIGN_ON = ("ISSUER", "CLIENT_ID", "CLIENT_SECRET", "NAME", "GROUPS_CLAIM", "SCOPES", "CREATES_PEOPLE", "MFA_VALUES")
 WEB_THREADS = 8
 WORKER_PROCESSES = 2
 
@@ -79,7 +81,7 @@ def web(place: Place) -> Spec:
         *("--no-control-socket", "--log-level=warning"),
     )
     key = {"ROLEDESK_SIGNING_KEY_FILE": str(place.var / "keys" / "approval.key")}
-    return Spec("web", command, _base(place, "web") | key)
+    return Spec("web", command, _base(place, "web") | key | _sign_on())
 
 
 def worker(place: Place) -> Spec:
@@ -119,6 +121,11 @@ def _base(place: Place, process: str) -> dict[str, str]:
             "ROLEDESK_PROCESS": process,
         }
     )
+
+
+def _sign_on() -> dict[str, str]:
+    names = (f"ROLEDESK_OIDC_{name}" for name in _SIGN_ON)
+    return {name: os.environ[name] for name in (*names, "ROLEDESK_MFA_GROUPS") if name in os.environ}
 
 
 def _aws(place: Place) -> dict[str, str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from allauth.account.internal.flows.login import record_authentication
-from allauth.account.views import LoginView
+from allauth.account.views import LoginView, reauthenticate
 from django.conf import settings
 from django.contrib.auth import login, logout
 from django.contrib.auth.decorators import login_required
@@ -16,7 +16,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST, require_safe
 
-from iamroles.models import User
+from iamroles.models import ProviderWord, User
 from portal.demo import mail
 from portal.demo.people import PEOPLE
 
@@ -64,9 +64,15 @@ def switch(request: HttpRequest) -> HttpResponse:
 
 
 def confirm(request: HttpRequest) -> HttpResponse:
-    """Confirms with one click that the person is still there; the product asks for a password or a key here."""
+    """Confirms with one click that the person is still there; the product asks for a password or a key here.
+
+    Whoever came through an identity provider, which somebody is trying out, is asked as the product asks.
+    """
     if not request.user.is_authenticated:
         return redirect("account_login")
+    if ProviderWord.objects.filter(user=request.user.pk).exists():
+        answer: HttpResponse = reauthenticate(request)
+        return answer
     if request.method == "POST":
         record_authentication(request, request.user, method="demo", reauthenticated=True)
         return redirect(_next(request))

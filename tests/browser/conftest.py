@@ -22,6 +22,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from portal.demo.simulated import administrator
+from tests.browser.identity_provider import CLIENT_ID, SECRET
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 FLAGS = ("--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking")
@@ -29,12 +30,16 @@ FLAGS = ("--disable-gpu", "--disable-dev-shm-usage", "--disable-background-netwo
 
 @dataclass
 class Portal:
-    """A running demo: its address, its folder, what `var/demo.json` says, and the AWS it talks to."""
+    """A running demo: its address, its folder, what `var/demo.json` says, the AWS it talks to.
+
+    `identity_provider` is where it looks for one, which test_sign_on starts.
+    """
 
     url: str
     var: Path
     people: dict[str, dict[str, str]]
     aws_endpoint: str
+    identity_provider: str
     process: subprocess.Popen[str]
 
     def iam(self, number: str) -> Any:
@@ -76,6 +81,15 @@ def portal() -> Iterator[Portal]:
         environment = {**os.environ, "ROLEDESK_VAR": str(var), "PORT": str(port)}
         environment.pop("DJANGO_SETTINGS_MODULE", None)
         environment |= servers()
+        provider = f"http://127.0.0.1:{free_port()}"
+        environment |= {
+            "ROLEDESK_OIDC_ISSUER": f"{provider}/o",
+            "ROLEDESK_OIDC_CLIENT_ID": CLIENT_ID,
+            "ROLEDESK_OIDC_CLIENT_SECRET": SECRET,
+            "ROLEDESK_OIDC_NAME": "Corp",
+            "ROLEDESK_OIDC_CREATES_PEOPLE": "1",
+            "ROLEDESK_MFA_GROUPS": "break-glass",  # whose people test_second_factor makes
+        }
         process = subprocess.Popen(
             [sys.executable, "-m", "portal.demo.supervisor"],
             cwd=ROOT,
@@ -94,7 +108,7 @@ def portal() -> Iterator[Portal]:
             logs = "\n".join(f"== {p.name}\n{p.read_text()[-2000:]}" for p in (var / "logs").glob("*.log"))
             pytest.fail(f"The demo did not start: {''.join(seen)}\n{logs}")
         summary = json.loads((var / "demo.json").read_text())
-        yield Portal(summary["url"], var, summary["people"], summary["aws_endpoint"], process)
+        yield Portal(summary["url"], var, summary["people"], summary["aws_endpoint"], provider, process)
         process.terminate()
         with suppress(subprocess.TimeoutExpired):
             process.wait(20)
