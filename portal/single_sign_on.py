@@ -36,6 +36,7 @@ from iamroles.web.caller import actor_of
 from iamroles.web.sessions import record_not_confirmed
 from iamroles.workflow import provider_groups
 from iamroles.workflow.verbs import NotAllowed
+from portal.second_factor import AT_PROVIDER
 
 CLOCKS_DIFFER: Final = 60  # seconds that the provider's clock and ours may differ
 MAX_AGE: Final = 300  # seconds; the provider must then say `auth_time` (OpenID Connect Core 3.1.2.1)
@@ -163,13 +164,22 @@ def _refusal(request: HttpRequest, login: SocialLogin, asked: dict[str, Any]) ->
     return "" if asked["at"] - CLOCKS_DIFFER <= at <= time.time() + CLOCKS_DIFFER else "not_asked_again"
 
 
+def second_factor_there(login: SocialLogin) -> bool:
+    """Returns whether the token says that the provider saw a second factor, in a value that the settings trust."""
+    configured = settings.ROLEDESK_SINGLE_SIGN_ON
+    token = login.account.extra_data.get("id_token") or {}
+    told = token.get("amr")
+    values = {token.get("acr"), *(told if isinstance(told, list) else [told])} - {None}
+    return bool(configured and any(value in configured.mfa_values for value in values if isinstance(value, str)))
+
+
 def record_sign_in(request: HttpRequest, login: SocialLogin, *, reauthenticated: bool = False) -> None:
-    """Notes in the session when the provider checked the person, if it says so."""
+    """Notes in the session when the provider checked the person and by what, if it says so."""
     at = authenticated_at(login)
-    if at is None:
-        return
-    known = {"provider": login.account.provider, "uid": login.account.uid, "auth_time": at}
-    record_authentication(request, login.user, "socialaccount", **known, reauthenticated=reauthenticated or None)
+    told = {"auth_time": at, AT_PROVIDER: second_factor_there(login) or None}
+    if any(told.values()):
+        known = {"provider": login.account.provider, "uid": login.account.uid, **told}
+        record_authentication(request, login.user, "socialaccount", **known, reauthenticated=reauthenticated or None)
 
 
 @login_required

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import include, path
 
-from portal import health, metrics, signin, single_sign_on
+from portal import health, metrics, second_factor, signin, single_sign_on
 
 handler400 = "iamroles.web.views.errors.bad_request"
 handler403 = "iamroles.web.views.errors.forbidden"
@@ -18,6 +18,7 @@ urlpatterns = [
     path("accounts/email/", signin.keep_email, name="account_email"),
     path("accounts/password/set/", signin.set_password, name="account_set_password"),
     path("accounts/confirm/<str:provider>/", single_sign_on.confirm_at_provider, name="confirm_at_provider"),
+    path("accounts/2fa/needed/", second_factor.needed, name="second_factor_needed"),
     path("accounts/invited/<uidb64>/<str:provider>/", single_sign_on.take_up, name="invited_at_provider"),
     path("accounts/oidc/<str:provider_id>/login/", single_sign_on.login, name="openid_connect_login"),
     path("accounts/", include("allauth.urls")),

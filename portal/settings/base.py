@@ -47,6 +47,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "allauth.usersessions.middleware.UserSessionsMiddleware",
+    "portal.second_factor.DemandSecondFactor",
     "django_htmx.middleware.HtmxMiddleware",
     "iamroles.web.middleware.VaryOnHtmx",
     "iamroles.web.doors.RefuseControlCharacters",
@@ -98,6 +99,9 @@ ACCOUNT_LOGOUT_REDIRECT_URL = "/accounts/login/"
 ACCOUNT_PREVENT_ENUMERATION = True
 SOCIALACCOUNT_ONLY = False
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes", "webauthn"]
+MFA_TOTP_TOLERANCE = 1  # steps of 30 seconds that the clocks may differ (RFC 6238, 5.2)
+# Groups whose people get nowhere without a second factor, separated by blanks.
+ROLEDESK_MFA_GROUPS = env.text("ROLEDESK_MFA_GROUPS", "").split()
 USERSESSIONS_TRACK_ACTIVITY = False
 
 # None: people sign in here alone, with a password.

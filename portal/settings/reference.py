@@ -44,7 +44,7 @@ MEANINGS: Final = {
     "EMAIL_FROM": "The sender of mails.",
     "ROLEDESK_WEBHOOK_URL": "Where notices are posted too; https.",
     "ROLEDESK_WEBHOOK_SECRET": "Signs each (docs/architecture.md). Tend.",
-    "ROLEDESK_IDENTITY_PROVIDERS": "Origins of identity providers, separated by spaces.",
+    "ROLEDESK_MFA_GROUPS": "Groups whose people get nowhere without a second factor, separated by spaces. Web.",
     "ROLEDESK_OIDC_ISSUER": "The OpenID Connect provider for single sign-on; https.",
     "ROLEDESK_OIDC_CLIENT_ID": "What the provider calls this portal.",
     "ROLEDESK_OIDC_CLIENT_SECRET": "The secret for it. Web.",
