@@ -106,5 +106,5 @@ class TestHealth:
         )
 
     def test_costs_the_same_queries_whatever_the_rows(self, here: World, django_assert_max_num_queries: Any) -> None:
-        with django_assert_max_num_queries(20):
+        with django_assert_max_num_queries(21):
             health(world.now())
