@@ -16,7 +16,7 @@ from django.db import connection, models, transaction
 
 from iamroles.models import AuditEvent
 
-_WRITES = re.compile(r'\b(?:INSERT(?: OR \w+)? INTO|UPDATE|DELETE FROM)\s+"?(\w+)"?')
+_WRITES = re.compile(r'\b(?:INSERT(?: OR \w+)? INTO|(?<!FOR )(?<!KEY )UPDATE|DELETE FROM)\s+"?(\w+)"?')
 _MODELS: Final = {model._meta.db_table: model for model in apps.get_models(include_auto_created=True)}
 _TRAIL: Final = ("audit_event", "audit_pending")  # told by name
 
