@@ -31,8 +31,8 @@ def ask(new_page: NewPage) -> Callable[..., str]:
 
     def send(name: str, account: str = ORDERS_STAGING, **more: str) -> str:
         answers = {"team": "orders", "account": account, "role_name": name, "managed_policy": "limited"}
-        answers |= {"execution_roles": "ecsTaskExecutionRole", "task_roles": "orders-api-task"}
-        reference = ask_for_role(requester, **answers, reason="Blue/green for a decision, ORD-300", **more)
+        answers |= {"execution_roles": "ecsTaskExecutionRole", "task_roles": "orders-api-task", **more}
+        reference = ask_for_role(requester, **answers, reason="Blue/green for a decision, ORD-300")
         wait_for_status(requester, reference, "In review")
         return reference
 
@@ -105,6 +105,49 @@ def test_one_of_two_who_decide_at_once_is_told_and_counts_once(
     assert sorted("approved (1 of 1)" in text for text in words) == [False, True]
     wait_for_status(pages[0], reference, "Applied")
     assert pages[0].locator(".decision").count() == 1
+    assert complaints == []
+
+
+HIGH = {"managed_policy": "full", "why_full": "Hooks whose names cannot change"}  # needs an approver and security
+
+
+def open_and_tick(new_page: NewPage, reference: str) -> dict[str, Page]:
+    """The review page before each of the two who are needed, every finding ticked."""
+    pages = {person: new_page(person) for person in ("approver", "security")}
+    for page in pages.values():
+        page.goto(f"/approvals/{reference}/")
+        for box in page.locator("input[name=acknowledged]").all():
+            box.check()
+    return pages
+
+
+def test_two_people_at_once_each_count_once(new_page: NewPage, ask: Callable[..., str], complaints: Complaints) -> None:
+    reference = ask("ecsCodeDeployRole-two", **HIGH)
+    pages = open_and_tick(new_page, reference)
+    for page in pages.values():
+        page.locator("button[value=approve]").click(no_wait_after=True)
+    for page in pages.values():
+        expect(page.locator("main")).to_contain_text(f"{reference} approved (")
+    wait_for_status(page, reference, "Applied")
+    assert page.locator(".decision").count() == 2
+    assert complaints == []
+
+
+@pytest.mark.parametrize(("first", "second"), [("approver", "security"), ("security", "approver")])
+def test_the_second_is_told_what_the_first_decided(
+    new_page: NewPage, ask: Callable[..., str], complaints: Complaints, first: str, second: str
+) -> None:
+    reference = ask(f"ecsCodeDeployRole-{first}", **HIGH)
+    pages = open_and_tick(new_page, reference)
+    pages[first].locator("textarea[name=reason]").fill("Limited is enough for these names")
+    pages[first].locator("button[value=reject]").click()
+    expect(pages[first].locator("main")).to_contain_text(f"{reference} is rejected")
+    pages[second].locator("button[value=approve]").click()
+    main = pages[second].locator("main")
+    expect(main).to_contain_text(f"{reference} is no longer waiting for this decision")
+    expect(main).to_contain_text("Limited is enough for these names")
+    wait_for_status(pages[second], reference, "Rejected")
+    assert pages[second].locator(".decision").count() == 1
     assert complaints == []
 
 
