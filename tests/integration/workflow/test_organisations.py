@@ -25,7 +25,7 @@ from iamroles.blueprints import RoleFacts
 from iamroles.blueprints.facts import default_policy_description, default_policy_name
 from iamroles.eligibility import bars_for
 from iamroles.engine.expire import expire_due
-from iamroles.models import AuditEvent, AwsAccount, Decision, Request, User
+from iamroles.models import AuditEvent, AwsAccount, Decision, Membership, Request, User
 from iamroles.pages.progress import decisions_by_revision, staff_of
 from iamroles.rules import approval_rules
 from iamroles.rules.approval_rules import STARTING_RULES
@@ -43,12 +43,13 @@ LATER: Final = AT + timedelta(seconds=30)  # after every request was sent
 
 @dataclass
 class Member:
-    """One sign-in: the natural person behind it, the groups held in time, and those joined too late."""
+    """One sign-in: the natural person behind it, the groups held in time, those joined too late, and who let it in."""
 
     user: User
     person: str
     groups: frozenset[str]
     late: frozenset[str]
+    let_in_by: str = ""
 
 
 @dataclass
@@ -59,15 +60,19 @@ class Organisation:
     account: AwsAccount
     members: list[Member] = field(default_factory=list)
     needs: list[frozenset[str]] = field(default_factory=list)
+    asks_both: bool = False  # of somebody AND somebody, and of one group OR another
 
     def seats(self, *, high: bool) -> list[frozenset[str]]:
         return [*self.needs, *([frozenset({"security"})] if high else [])]
 
     def reachable(self, requester: Member, *, high: bool) -> bool:
-        """Whether some assignment gives each seat a natural person of its own, never the requester."""
+        """Whether some assignment gives each seat a natural person of its own, never the requester or who let them in.
+
+        So two who invited each other's people cannot approve for each other in a circle.
+        """
         people: dict[str, frozenset[str]] = {}
         for member in self.members:
-            if member.person != requester.person and member.user.is_active:
+            if member.person not in (requester.person, requester.let_in_by) and member.user.is_active:
                 people[member.person] = people.get(member.person, frozenset()) | member.groups
         seats = self.seats(high=high)
         return any(
@@ -125,7 +130,20 @@ def member(here: Organisation, login: str) -> Member:
     spelt = person.upper() if dice.random() < 0.5 else person
     User.objects.filter(pk=user.pk).update(email=spelt)
     late = frozenset(name for name in GROUPS if name not in groups and dice.random() < 0.15)
-    return Member(User.objects.get(pk=user.pk), person, groups, late)
+    let_in_by = let_in(here, user)
+    return Member(User.objects.get(pk=user.pk), person, groups, late, let_in_by)
+
+
+def let_in(here: Organisation, user: User) -> str:
+    """Now and then another member invited them, or put them into the team. Returns that person, or ""."""
+    if not here.members or here.dice.random() < 0.6:
+        return ""
+    by = here.dice.choice(here.members)
+    if here.dice.random() < 0.5:
+        User.objects.filter(pk=user.pk).update(invited_by=by.user)
+    else:
+        Membership.objects.filter(user=user).update(added_by=by.user)
+    return by.person
 
 
 def set_rules(here: Organisation) -> None:
@@ -175,6 +193,7 @@ def set_rules(here: Organisation) -> None:
         change_id=change.pk, seen_digest=change.digest, user=second, signed_in_at=before, actor=actor(second), at=before
     )
     here.needs = [frozenset(names) for names in needs]
+    here.asks_both = len(needs) > 1 and any(len(names) > 1 for names in needs)
 
 
 def everybody_approves(here: Organisation, request: Request, requester: Member, told: Counter[str]) -> None:
@@ -195,10 +214,11 @@ def everybody_approves(here: Organisation, request: Request, requester: Member, 
         except (NotAllowed, WrongState):
             assert Decision.objects.count() == before
             told["refused"] += 1
-            if one.person == requester.person:
-                told["own"] += 1
+            told["own"] += one.person == requester.person
+            told["by who let them in"] += one.person == requester.let_in_by
         else:
             assert one.person != requester.person, "somebody approved their own request"
+            assert one.person != requester.let_in_by, "somebody approved for a person whom they let in"
             assert one.groups & asked, "somebody approved without a group that was asked in time"
             told["given"] += 1
         request.refresh_from_db()
@@ -249,6 +269,7 @@ def one_organisation(seed: int, told: Counter[str]) -> None:
         reachable = here.reachable(requester, high=high)
         assert (request.state == "approved") == reachable
         told["approved"] += reachable
+        told["approved by AND and OR"] += reachable and here.asks_both
         if not reachable:
             name_who_is_missing(request)
     expire_due(actor=SYSTEM, at=AT + timedelta(days=7))
@@ -273,7 +294,8 @@ def test_no_self_circular_or_delegated_approval_and_nothing_waits_for_ever(
             transaction.set_rollback(True)
     with capsys.disabled():
         print(f"\n{COUNT} organisations from SEED={SEED}: {dict(sorted(told.items()))}")
-    for what in ("approved", "expired", "not sent", "own", "delegated"):
+    shown = ("approved", "approved by AND and OR", "expired", "not sent", "own", "by who let them in", "delegated")
+    for what in shown:
         assert told[what], f"no organisation showed {what!r}: this proves too little"
 
 
