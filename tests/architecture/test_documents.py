@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 from pathlib import Path
@@ -81,3 +82,27 @@ def test_every_document_that_is_named_is_there() -> None:
 @pytest.mark.parametrize("address", PAGES)
 def test_every_page_is_at_its_address(address: str) -> None:
     assert resolve(address).url_name == PAGES[address]
+
+
+PROMISED: Final = (*range(35, 52), *range(64, 71))
+SECURITY: Final = [
+    (int(line.split("|")[1]), re.findall(r"`(tests/[^`]+)`", line.split("|")[3]))
+    for line in (ROOT / "docs" / "security-tests.md").read_text(encoding="utf-8").splitlines()
+    if re.match(r"\| \d+ \|", line)
+]
+
+
+def test_every_security_promise_stands_once_with_a_test() -> None:
+    assert [number for number, _ in SECURITY] == list(PROMISED)
+    assert [number for number, named in SECURITY if not named] == []
+
+
+@pytest.mark.parametrize("named", sorted({name for _, names in SECURITY for name in names}))
+def test_every_test_that_is_named_for_one_exists(named: str) -> None:
+    path, *parts = named.split("::")
+    inside: list[ast.stmt] = ast.parse((ROOT / path).read_text(encoding="utf-8")).body
+    for part in parts:
+        found = [node for node in inside if isinstance(node, (ast.ClassDef, ast.FunctionDef)) and node.name == part]
+        assert found, f"{path} has no {part}"
+        inside = found[0].body
+    assert not parts or parts[-1].startswith(("test_", "Test"))

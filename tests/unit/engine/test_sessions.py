@@ -11,6 +11,8 @@ import pytest
 from iamroles.aws import boto, sessions
 from iamroles.aws.gateway import AwsError, WrongAccount
 from iamroles.aws.sessions import AwsSessions, Portal, fitting, session_policy
+from iamroles.iam import documents
+from iamroles.iam.evaluate import Request, evaluate
 from iamroles.proposal.calls import Call
 
 UNTIL = datetime(2026, 11, 24, 12, 2, 0, 999, tzinfo=UTC)
@@ -52,6 +54,52 @@ def test_one_statement_a_call_each_with_the_deadline() -> None:
             {"Effect": "Allow", "Action": "iam:PutRolePolicy", "Resource": ROLE, "Condition": DEADLINE},
         ],
     }
+
+
+OTHER = f"{ROLE}-other"
+CALLS = [
+    Call("CreateRole", ROLE, {"PermissionsBoundary": BOUNDARY}),
+    Call("CreateRole", ROLE, {"PermissionsBoundary": POLICY}),
+    Call("CreateRole", OTHER, {"PermissionsBoundary": BOUNDARY}),
+    Call("UpdateRole", ROLE, {}),
+    Call("UpdateAssumeRolePolicy", ROLE, {}),
+    Call("TagRole", ROLE, {}),
+    Call("UntagRole", ROLE, {}),
+    Call("PutRolePermissionsBoundary", ROLE, {"PermissionsBoundary": BOUNDARY}),
+    Call("PutRolePermissionsBoundary", ROLE, {"PermissionsBoundary": POLICY}),
+    Call("PutRolePolicy", ROLE, {"PolicyName": "x"}),
+    Call("DeleteRolePolicy", ROLE, {"PolicyName": "x"}),
+    Call("AttachRolePolicy", ROLE, {"PolicyArn": POLICY}),
+    Call("AttachRolePolicy", ROLE, {"PolicyArn": BOUNDARY}),
+    Call("AttachRolePolicy", OTHER, {"PolicyArn": POLICY}),
+    Call("DetachRolePolicy", ROLE, {"PolicyArn": POLICY}),
+    Call("DetachRolePolicy", ROLE, {"PolicyArn": BOUNDARY}),
+    Call("DeleteRole", ROLE, {}),
+    Call("CreatePolicy", POLICY, {}),
+    Call("CreatePolicyVersion", POLICY, {}),
+    Call("SetDefaultPolicyVersion", POLICY, {}),
+    Call("DeletePolicyVersion", POLICY, {}),
+    Call("DeletePolicy", POLICY, {}),
+    Call("TagPolicy", POLICY, {}),
+    Call("UntagPolicy", POLICY, {}),
+]
+
+
+def passes(call: Call, covered: Call, at: str) -> bool:
+    """Whether AWS would let the call pass in a session that was opened for another, by our own evaluator."""
+    context = {"aws:CurrentTime": at}
+    for key, argument in (("iam:PermissionsBoundary", "PermissionsBoundary"), ("iam:PolicyARN", "PolicyArn")):
+        if argument in call.arguments:
+            context[key] = str(call.arguments[argument])
+    policy = documents.parse(json.loads(session_policy([covered], UNTIL)))
+    return evaluate([policy], None, Request(f"iam:{call.api}", call.resource, context)).allowed
+
+
+@pytest.mark.parametrize("covered", CALLS, ids=lambda call: f"{call.api} {list(call.arguments.values())}")
+def test_no_other_call_and_no_late_one_passes_in_a_calls_session(covered: Call) -> None:
+    passing = [call for call in CALLS if passes(call, covered, "2026-11-24T12:01:59Z")]
+    assert passing == [covered]
+    assert not passes(covered, covered, "2026-11-24T12:02:00Z")
 
 
 def test_a_session_covers_as_many_calls_as_its_policy_holds() -> None:
