@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -270,18 +271,24 @@ class BotoGateway:
         """Returns the wanted ones, from all pages of GetAccountAuthorizationDetails.
 
         Those lack description and session length, which ListRoles has: one call more for each thousand roles.
-        Documents that nobody asked for are not read: what others write there is not ours to understand.
+        Documents that nobody asked for are not read: what others write there is not ours to understand. Who uses a
+        policy is asked for it alone only when AWS counts more uses than the roles of the answer have.
         """
         described = {role["Arn"]: role for role in self._pages("ListRoles", "Roles", MaxItems=1000)}
         roles: dict[str, RoleState] = {}
         policies: dict[str, PolicyState] = {}
         unreadable: dict[str, str] = {}
+        uses: dict[str, list[str]] = {}
+        counted: dict[str, int] = {}
         arguments = {"Filter": ["Role", "LocalManagedPolicy"], "MaxItems": 1000}
         for answer in self._answers("GetAccountAuthorizationDetails", **arguments):
             for found in (*answer["RoleDetailList"], *answer["Policies"]):
                 arn = found["Arn"]
+                for used in _used_by(found):
+                    uses.setdefault(used, []).append(arn)
                 if arn not in wanted:
                     continue
+                counted[arn] = found.get("AttachmentCount", 0) + found.get("PermissionsBoundaryUsageCount", 0)
                 try:
                     if "RoleId" in found:
                         roles[arn] = self._detailed_role(found, described)
@@ -291,6 +298,9 @@ class BotoGateway:
                     if error.code != "UnreadableDocument":
                         raise
                     unreadable[arn] = error.message
+        for arn, policy in policies.items():
+            seen = uses.get(arn, [])
+            policies[arn] = replace(policy, users=frozenset(seen if counted[arn] <= len(seen) else self._users(arn)))
         return Holdings(roles=roles, policies=policies, unreadable=unreadable)
 
     def _detailed_role(self, role: dict[str, Any], described: Mapping[str, dict[str, Any]]) -> RoleState:
@@ -416,6 +426,13 @@ class BotoGateway:
         if listed["RoleId"] not in self._arn_of_role:
             self._get_role(listed["RoleName"])
         return self._arn_of_role.get(listed["RoleId"], f"{prefix}:role/{listed['RoleName']}")
+
+
+def _used_by(found: dict[str, Any]) -> list[str]:
+    """Returns the managed policies that a role of the bulk answer holds, its boundary too; a policy holds none."""
+    boundary = found.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn")
+    attached = [policy["PolicyArn"] for policy in found.get("AttachedManagedPolicies", ())]
+    return [*attached, boundary] if boundary else attached
 
 
 def _policy_state(found: dict[str, Any], versions: Mapping[str, Document], users: frozenset[str]) -> PolicyState:

@@ -45,7 +45,8 @@ class _Policy:
 class FakeAccount:
     """The account itself; gateways are looks at it. `sent` lists every call that reached it.
 
-    `quotas` are AWS's defaults, by the names of GetAccountSummary. `forbidden` are reading calls that are refused;
+    `users` are the ARNs of IAM users and groups that hold a policy, by its ARN; `quotas` are AWS's defaults, by the
+    names of GetAccountSummary. `forbidden` are reading calls that are refused;
     `open_doors` says what AssumeRole forgets to demand, of "none" (no ExternalId), "wrong" (any ExternalId) and "name"
     (any session name).
     """
@@ -54,6 +55,7 @@ class FakeAccount:
     partition: str = "aws"
     roles: dict[str, RoleState] = field(default_factory=dict)
     policies: dict[str, _Policy] = field(default_factory=dict)
+    users: dict[str, frozenset[str]] = field(default_factory=dict)
     managed: dict[str, ManagedPolicyVersion] = field(default_factory=dict)
     made: dict[str, RoleMaking] = field(default_factory=dict)
     sent: list[Call] = field(default_factory=list)
@@ -69,8 +71,9 @@ class FakeAccount:
         return f"{prefix}{next(self.ids):017d}"
 
     def users_of(self, arn: str) -> frozenset[str]:
-        """Returns the ARNs of the roles that hold a policy, as permission or as boundary."""
-        return frozenset(r.arn for r in self.roles.values() if arn in r.attached or r.boundary == arn)
+        """Returns the ARNs of all that hold a policy; roles also as boundary."""
+        roles = frozenset(r.arn for r in self.roles.values() if arn in r.attached or r.boundary == arn)
+        return roles | self.users.get(arn, frozenset())
 
     def put_role(self, role: RoleState) -> RoleState:
         """Stores a role as if somebody had made it, with a new RoleId. Returns it."""
@@ -167,7 +170,7 @@ class FakeGateway:
         policies = {arn: self.policy(arn) for arn in self._account.policies if arn in wanted}
         return Holdings(
             roles={role.arn: role for role in self._account.roles.values() if role.arn in wanted},
-            policies={arn: replace(policy, users=frozenset()) for arn, policy in policies.items() if policy},
+            policies={arn: policy for arn, policy in policies.items() if policy},
             unreadable={arn: "No JSON." for arn in self._account.unreadable if arn in wanted},
         )
 

@@ -136,7 +136,8 @@ def live_of(desired: State, holdings: Holdings) -> State:
 def differences(row: Managed, desired: State, live: State) -> Found:
     """Returns every part that reads otherwise than desired: `part`, `desired` and `live`, None for what is not there.
 
-    Tags that others put there are theirs, and our own deny for older sessions is no drift.
+    Tags that others put there are theirs, and our own deny for older sessions is no drift. A policy of a role is for
+    that role alone; who holds a deployer's policy is its team's affair.
     """
     wanted, there = explain.parts(desired), explain.parts(live)
     theirs = {f"tag {name}" for kind, name in row.foreign if kind == "tag"}
@@ -149,7 +150,7 @@ def differences(row: Managed, desired: State, live: State) -> Found:
     live_id = _entity_id(live)
     if live_id is not None and row.entity_id and live_id != row.entity_id:
         found.append({"part": f"{row.kind} id", "desired": row.entity_id, "live": live_id})
-    return found + list(_foreign_versions(desired, live))
+    return [*found, *_foreign_versions(desired, live), *(_foreign_users(desired, live) if desired.role_arn else ())]
 
 
 def _entity_id(live: State) -> str | None:
@@ -166,6 +167,15 @@ def _foreign_versions(desired: State, live: State) -> Iterable[dict[str, str | N
             continue
         for version in sorted(policy.versions.keys() - known.versions.keys()):
             yield {"part": f"version {version} of {arn}", "desired": None, "live": "there"}
+
+
+def _foreign_users(desired: State, live: State) -> Iterable[dict[str, str | None]]:
+    """Whoever holds a policy of the role beside the role, and did not when it was approved."""
+    for arn, policy in sorted(live.policies.items()):
+        known = desired.policies.get(arn)
+        if policy is not None and known is not None:
+            for user in sorted(policy.users - known.users - {desired.role_arn}):
+                yield {"part": f"user of {arn}", "desired": None, "live": user}
 
 
 def _remember(row: Managed, found: Found, live: State, at: datetime, tools: Tools) -> None:

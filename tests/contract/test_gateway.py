@@ -84,6 +84,17 @@ def refused(gateway: Gateway, call: Call) -> tuple[str, str]:
     return caught.value.code, caught.value.kind
 
 
+def attach_to_a_user(gateway: Gateway, policy: str) -> str:
+    """Returns the ARN of a new IAM user that holds the policy: what the engine itself never sends."""
+    arn = policy.replace(":policy/team/pass", ":user/eve")
+    if isinstance(gateway, BotoGateway):
+        gateway._writes.create_user(UserName="eve")
+        gateway._writes.attach_user_policy(UserName="eve", PolicyArn=policy)
+    else:
+        gateway._account.users[policy] = frozenset({arn})
+    return arn
+
+
 class TestReading:
     def test_answers_none_for_what_is_not_there(self, gateway: Gateway, names: Names) -> None:
         assert gateway.role(names.role) is None
@@ -218,8 +229,17 @@ class TestHoldings:
         assert found.roles == {names.role: gateway.role(names.role)}
         # moto leaves the PolicyId out of the bulk answer; AWS's own model has it.
         known_id = None if isinstance(gateway, BotoGateway) else policy.policy_id
-        assert found.policies == {names.policy: replace(policy, users=frozenset(), policy_id=known_id)}
+        assert policy.users == {names.role}
+        assert found.policies == {names.policy: replace(policy, policy_id=known_id)}
         assert gateway.holdings({names.passed}).roles == {}
+
+    def test_names_in_bulk_every_user_of_a_policy(self, gateway: Gateway, names: Names) -> None:
+        gateway.send(names.create_role())
+        gateway.send(names.create_policy())
+        assert gateway.holdings({names.policy}).policies[names.policy].users == frozenset()
+        gateway.send(names.on_role("AttachRolePolicy", PolicyArn=names.policy))
+        user = attach_to_a_user(gateway, names.policy)
+        assert gateway.holdings({names.policy}).policies[names.policy].users == {names.role, user}
 
     def test_probes_with_reading_calls_alone(self, gateway: Gateway, names: Names) -> None:
         gateway.probe("ListRoles", {"MaxItems": 1})

@@ -102,6 +102,14 @@ class TestScan:
         scan(world)
         assert parts(applied) == [f"document {POLICY}", f"version v7 of {POLICY}"]
 
+    def test_finds_who_else_uses_the_policy_of_a_role(self, world: World, applied: ManagedRole) -> None:
+        world.aws.users[POLICY] = frozenset({"arn:aws:iam::111122223333:user/eve"})
+        scan(world)
+        applied.refresh_from_db()
+        eve = {"part": f"user of {POLICY}", "desired": None, "live": "arn:aws:iam::111122223333:user/eve"}
+        assert applied.drift == [eve]
+        assert drift_events() == [("drift.detected", [f"user of {POLICY}"])]
+
     def test_finds_a_document_that_nobody_can_read(self, world: World, applied: ManagedRole) -> None:
         world.aws.unreadable.add(ROLE)
         scan(world)
