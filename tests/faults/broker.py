@@ -1,8 +1,10 @@
-"""`python -m tests.faults.broker [name] [--count N]`: the broker loses, hides or refuses messages; nothing may be lost.
+"""`python -m tests.faults.broker [name] [--count N] [--embedded]`: the broker loses, hides or refuses messages; nothing
+may be lost.
 
-Real Celery workers on PostgreSQL and Redis, no `tend`, production's sweep of 15 s. Each trouble strikes so many
-approved requests in 20 AWS accounts; all must be applied within a minute of recovery, each exactly once, and no
-decision may wait for the broker. Killed workers are the exception: their leases are held until nothing can land.
+Real Celery workers on PostgreSQL and Redis, or one on SQLite and a folder of messages as in `make demo`, without
+`tend` and with production's sweep of 15 s. Each trouble strikes so many approved requests in 20 AWS accounts; all must
+be applied within a minute of recovery, each exactly once, and no decision may wait for the broker. Killed workers are
+the exception: their leases are held until nothing can land. A folder is neither killed nor frozen.
 """
 
 from __future__ import annotations
@@ -92,12 +94,29 @@ class Redis:
 
         redis.Redis(port=self.port).flushall()
 
+    def stop(self) -> None:
+        self.tell(signal.SIGKILL)
+
+
+@dataclass
+class Messages:
+    """The folder that stands for a broker beside SQLite."""
+
+    folder: Path
+
+    def flush(self) -> None:
+        for message in self.folder.glob("*.msg"):
+            message.unlink()
+
+    def stop(self) -> None:
+        pass
+
 
 @dataclass
 class Trial:
     """What the troubles work with."""
 
-    redis: Redis
+    broker: Redis | Messages
     environment: dict[str, str]
     folder: Path
     organisation: Organisation
@@ -105,9 +124,14 @@ class Trial:
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def start_workers(self) -> None:
-        """Starts two Celery workers of three processes each."""
-        for number in (1, 2):
-            options = ["--pool=prefork", "--concurrency=3", f"--hostname=w{number}-{time.monotonic_ns()}@faults"]
+        """Starts two Celery workers of three processes each; beside SQLite, which writes one at a time, one of two."""
+        workers, processes = (2, 3) if isinstance(self.broker, Redis) else (1, 2)
+        for number in range(workers):
+            options = [
+                "--pool=prefork",
+                f"--concurrency={processes}",
+                f"--hostname=w{number}-{time.monotonic_ns()}@faults",
+            ]
             quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel=WARNING"]
             command = [sys.executable, "-m", "celery", "-A", "portal.celery", "worker", *options, *quiet]
             log = (self.folder / f"worker-{number}.log").open("ab")
@@ -147,26 +171,32 @@ class Trial:
             assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
 
 
+def _redis(trial: Trial) -> Redis:
+    assert isinstance(trial.broker, Redis)
+    return trial.broker
+
+
 def _flushed(trial: Trial, requests: list[Request]) -> None:
     trial.stop_workers()
     trial.decide(requests)
-    trial.redis.flush()
+    trial.broker.flush()
     trial.start_workers()
 
 
 def _killed(trial: Trial, requests: list[Request]) -> None:
-    trial.redis.tell(signal.SIGKILL)
+    redis = _redis(trial)
+    redis.tell(signal.SIGKILL)
     trial.decide(requests)
-    trial.redis.start()
+    redis.start()
 
 
 def _frozen(trial: Trial, requests: list[Request]) -> None:
     trial.decide(requests[: len(requests) // 2])
-    trial.redis.tell(signal.SIGSTOP)
+    _redis(trial).tell(signal.SIGSTOP)
     until = time.monotonic() + FROZEN
     trial.decide(requests[len(requests) // 2 :][:1])  # a decision still goes through
     time.sleep(max(0.0, until - time.monotonic()))
-    trial.redis.tell(signal.SIGCONT)
+    _redis(trial).tell(signal.SIGCONT)
     trial.decide(requests[len(requests) // 2 + 1 :])
 
 
@@ -188,6 +218,7 @@ TROUBLES: dict[str, Callable[[Trial, list[Request]], None]] = {
     "unpublished": _unpublished,
     "workers killed": _workers_killed,
 }
+EMBEDDED = ("flushed", "unpublished", "workers killed")
 
 
 def run(name: str, trial: Trial, count: int) -> bool:
@@ -240,33 +271,40 @@ def _facts(account: AwsAccount, name: str) -> RoleFacts:
 
 
 @contextmanager
-def _trial(folder: Path, aws: FaultyAws, redis: Redis) -> Iterator[Trial]:
+def _trial(folder: Path, aws: FaultyAws, broker: Redis | Messages) -> Iterator[Trial]:
     environment = dict(os.environ)
     from tests.faults.scenarios import Organisation
 
     organisation = Organisation(aws)
     for number in range(ACCOUNTS):
         organisation.place(str(100000000001 + number))
-    trial = Trial(redis, environment, folder, organisation)
+    trial = Trial(broker, environment, folder, organisation)
     trial.start_workers()
     try:
         yield trial
     finally:
         trial.stop_workers()
-        redis.tell(signal.SIGKILL)
+        broker.stop()
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults.broker")
     parser.add_argument("only", nargs="?", choices=sorted(TROUBLES), help="one trouble instead of all")
     parser.add_argument("--count", type=int, default=50, help="approved requests struck by each trouble")
+    parser.add_argument("--embedded", action="store_true", help="SQLite and a folder instead of PostgreSQL and Redis")
     given = parser.parse_args()
+    names = [given.only] if given.only else list(EMBEDDED if given.embedded else TROUBLES)
+    if given.embedded and not {*names} <= {*EMBEDDED}:
+        parser.error(f"a folder can only be: {', '.join(EMBEDDED)}")
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="roledesk-broker-")))
         folder.chmod(0o755)
-        os.environ["DATABASE_URL"] = stack.enter_context(services.postgres(folder))
-        redis = Redis(folder)
-        redis.start()
+        broker: Redis | Messages = Messages(folder / "broker")
+        os.environ.pop("DATABASE_URL", None)
+        if not given.embedded:
+            os.environ["DATABASE_URL"] = stack.enter_context(services.postgres(folder))
+            broker = Redis(folder)
+            broker.start()
         prepare(folder)
         # Production's times but for the pause between two equal looks: 50 runs share two processors here.
         del os.environ["ROLEDESK_ENGINE_LIMITS"]
@@ -274,7 +312,7 @@ def main() -> int:
 
         aws = FaultyAws()
         os.environ |= {
-            "REDIS_URL": redis.url,
+            **({"REDIS_URL": broker.url} if isinstance(broker, Redis) else {}),
             "ROLEDESK_AWS_ENDPOINT": aws.url,
             "ROLEDESK_SWEEP_SECONDS": "15",
             "ROLEDESK_WRITES_PER_SECOND": "1",
@@ -283,8 +321,7 @@ def main() -> int:
         import django
 
         django.setup()
-        with _trial(folder, aws, redis) as trial:
-            names = [given.only] if given.only else list(TROUBLES)
+        with _trial(folder, aws, broker) as trial:
             verdicts = [run(name, trial, given.count) for name in names]
     return 0 if all(verdicts) else 1
 
