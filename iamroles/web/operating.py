@@ -17,6 +17,7 @@ from iamroles.models import User
 from iamroles.transitions import WrongState
 from iamroles.web.caller import actor_of, signed_in_at, user_of
 from iamroles.web.once import once
+from iamroles.workflow import changes
 from iamroles.workflow.verbs import Invalid, NotAllowed, SignInTooOld, StaleDigest
 
 _KEPT = "typed_act"
@@ -115,6 +116,25 @@ def form_once(
         return again(error)
     except (WrongState, StaleDigest) as error:
         return render(request, "409.html", {"reason": str(error), "back": back}, status=409)
+
+
+def propose(request: HttpRequest, subject: str, target: str, content: Any, reason: str) -> str:
+    """Proposes a change for the signed-in person, says so, and returns the address of the change: work for `form_once`.
+
+    Raises as `changes.propose`.
+    """
+    change = changes.propose(
+        subject=subject,
+        target=target,
+        content=content,
+        reason=reason,
+        user=user_of(request),
+        signed_in_at=signed_in_at(request),
+        actor=actor_of(request),
+        at=datetime.now(UTC),
+    )
+    messages.success(request, f"{change.reference} is proposed. It holds once another person confirms it.")
+    return reverse("change_detail", args=[change.pk])
 
 
 def _sign_in_again(request: HttpRequest, typed: Typed, page: str) -> HttpResponse:

@@ -24,11 +24,20 @@ from iamroles.workflow.verbs import Invalid, NotAllowed, StaleDigest, require, r
 
 @verb("propose_change")
 def propose(
-    *, subject: str, target: str, content: Any, reason: str, user: User, actor: Actor, at: datetime
+    *,
+    subject: str,
+    target: str,
+    content: Any,
+    reason: str,
+    user: User,
+    signed_in_at: datetime | None,
+    actor: Actor,
+    at: datetime,
 ) -> ProposedChange:
     """Stores what `target` shall be; another person must confirm it. One change of a target waits at a time.
 
-    Raises NotAllowed, or Invalid for an unknown target, a wrong content, no reason, or nothing that would change.
+    `signed_in_at` is None on the command line, whose caller holds the host. Raises NotAllowed, SignInTooOld, or Invalid
+    for an unknown target, a wrong content, no reason, or nothing that would change.
     """
     require(permissions.may_change_rules(user))
     kind = KINDS.get(subject)
@@ -42,6 +51,8 @@ def propose(
         raise Invalid("Nothing would change.", "content", "unchanged")
     if len(reason.strip()) < 10 or len(reason) > 2000:
         raise Invalid("Say in at least 10 characters why this should change.", "reason")
+    if signed_in_at is not None:
+        require_fresh_sign_in(signed_in_at, at, settings.ROLEDESK_OPERATE_WITHIN_MINUTES, "propose this")
     change = ProposedChange(
         subject=subject,
         target=target,

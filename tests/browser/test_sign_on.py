@@ -33,7 +33,7 @@ for target, value in (("approvers", "iam-approvers"), ("team:orders", "app-order
     at = datetime.now(UTC)
     by = [Actor(type="user", id=str(one.pk), name=one.display_name) for one in (proposing, confirming)]
     change = changes.propose(subject="provider_groups", target=target, content={"values": [value]},
-        reason="As the directory has it", user=proposing, actor=by[0], at=at)
+        reason="As the directory has it", user=proposing, signed_in_at=at, actor=by[0], at=at)
     changes.confirm(change_id=change.pk, seen_digest=change.digest, user=confirming, signed_in_at=at,
         actor=by[1], at=at)
 """

@@ -19,9 +19,8 @@ from iamroles.models import AwsAccount
 from iamroles.pages import people as people_pages
 from iamroles.web.caller import actor_of, signed_in_at, user_of
 from iamroles.web.forms.organisation import AccountForm, RecordForm
-from iamroles.web.operating import form_once, form_typed_on
+from iamroles.web.operating import form_once, form_typed_on, propose
 from iamroles.web.reading import refuse_look
-from iamroles.web.views.teams import propose
 from iamroles.workflow import organisation
 from iamroles.workflow.verbs import Invalid
 
@@ -65,7 +64,8 @@ def account_change(request: HttpRequest, number: str) -> HttpResponse:
     account = get_object_or_404(AwsAccount.objects.select_related("owner"), number=number)
     stands = {name: getattr(account, name) for name in RecordForm.base_fields if name not in ("owner", "reason")}
     form = RecordForm(
-        request.POST if request.method == "POST" else None, initial={**stands, "owner": account.owner.name}
+        request.POST if request.method == "POST" else form_typed_on(request),
+        initial={**stands, "owner": account.owner.name},
     )
     if request.method != "POST" or not form.is_valid():
         return _page(request, form, account)

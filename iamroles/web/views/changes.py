@@ -22,6 +22,7 @@ from iamroles.rules.rule_text import CannotRead
 from iamroles.transitions import WrongState
 from iamroles.web.caller import actor_of, signed_in_at, user_of
 from iamroles.web.once import once
+from iamroles.web.operating import form_once, form_typed_on, propose
 from iamroles.web.reading import refuse_look
 from iamroles.workflow import changes as verbs
 from iamroles.workflow.verbs import Invalid, NotAllowed, SignInTooOld, StaleDigest
@@ -65,34 +66,27 @@ def rules_version(request: HttpRequest, version: int) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def rules_propose(request: HttpRequest) -> HttpResponse:
     """The rules as text; a POST proposes the next version and leads to the change."""
-    user = user_of(request)
-    allowed = permissions.may_change_rules(user)
+    allowed = permissions.may_change_rules(user_of(request))
     if not allowed.allowed:
         return refuse_look(request, "propose_change", allowed)
-    if request.method != "POST":
+    given = request.POST if request.method == "POST" else form_typed_on(request)
+    if given is None:
         return _propose_form(request, "\n".join(rule_text.write(current_rules())), "")
-    text = request.POST.get("rules", "")[:_TEXT_AT_MOST]
-    reason = request.POST.get("reason", "")
+    text, reason = given.get("rules", "")[:_TEXT_AT_MOST], given.get("reason", "")
+    if request.method != "POST":
+        return _propose_form(request, text, reason)
 
-    def produce() -> str:
-        change = verbs.propose(
-            subject="approval_rules",
-            target="",
-            content=rule_text.read(text, current_rules()["version"] + 1),
-            reason=reason,
-            user=user,
-            actor=actor_of(request),
-            at=datetime.now(UTC),
-        )
-        messages.success(request, f"{change.reference} is proposed. It holds once another person confirms it.")
-        return reverse("change_detail", args=[change.pk])
+    def work() -> str:
+        try:
+            content = rule_text.read(text, current_rules()["version"] + 1)
+        except CannotRead as error:
+            raise Invalid(str(error), "rules") from error
+        return propose(request, "approval_rules", "", content, reason)
 
-    try:
-        return once(request, user, produce, meanwhile=reverse("change_list"))
-    except CannotRead as error:
-        return _propose_form(request, text, reason, [("rules", str(error))])
-    except Invalid as error:
+    def again(error: Invalid) -> HttpResponse:
         return _propose_form(request, text, reason, [("reason" if error.field == "reason" else "rules", str(error))])
+
+    return form_once(request, work, back=reverse("change_list"), again=again)
 
 
 def _propose_form(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
@@ -17,11 +16,10 @@ from iamroles.models import AwsAccount, KillSwitch
 from iamroles.pages import changes as change_pages
 from iamroles.pages import jobs as job_pages
 from iamroles.pages import operations as operations_pages
-from iamroles.web.caller import actor_of, user_of
-from iamroles.web.once import once
-from iamroles.web.operating import Typed, act_once, typed_on
+from iamroles.web.caller import user_of
+from iamroles.web.operating import Typed, act_once, form_once, form_typed_on, propose, typed_on
 from iamroles.web.reading import refuse_look
-from iamroles.workflow import change_kinds, changes, pauses
+from iamroles.workflow import change_kinds, pauses
 from iamroles.workflow.verbs import Invalid
 
 
@@ -102,37 +100,29 @@ def pause_account(request: HttpRequest, number: str) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def restore_propose(request: HttpRequest) -> HttpResponse:
     """Says what a restore from a backup lost; a POST proposes to declare it. 404 when sealing is not halted by one."""
-    user = user_of(request)
-    allowed = permissions.may_change_rules(user)
+    allowed = permissions.may_change_rules(user_of(request))
     if not allowed.allowed:
         return refuse_look(request, "propose_change", allowed)
     lost = audit.undeclared()
     if lost is None:
         raise Http404("Sealing is not halted by a restore from a backup.")
-    reason = request.POST.get("reason", "")
+    given = request.POST if request.method == "POST" else form_typed_on(request)
+    reason = given.get("reason", "") if given else ""
     context = {"lost": lost, "typed": Typed(reason[:2000]), "back": reverse("operations_health")}
     waiting = change_pages.waiting_of(change_kinds.RESTORE)
     if request.method != "POST" or waiting is not None:
         return render(request, "iamroles/restore_propose.html", {**context, "waiting": waiting})
 
-    def produce() -> str:
-        change = changes.propose(
-            subject=change_kinds.RESTORE,
-            target="",
-            content=lost.facts(),
-            reason=reason,
-            user=user,
-            actor=actor_of(request),
-            at=datetime.now(UTC),
-        )
-        messages.success(request, f"{change.reference} is proposed. It holds once another person confirms it.")
-        return reverse("change_detail", args=[change.pk])
-
-    try:
-        return once(request, user, produce, meanwhile=reverse("change_list"))
-    except Invalid as error:
+    def again(error: Invalid) -> HttpResponse:
         problems = [("act-reason" if error.field == "reason" else "", str(error))]
         return render(request, "iamroles/restore_propose.html", {**context, "problems": problems}, status=422)
+
+    return form_once(
+        request,
+        lambda: propose(request, change_kinds.RESTORE, "", lost.facts(), reason),
+        back=reverse("change_list"),
+        again=again,
+    )
 
 
 def _confirm(

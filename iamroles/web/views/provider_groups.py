@@ -13,9 +13,8 @@ from iamroles import permissions
 from iamroles.pages import provider_groups as pages
 from iamroles.web.caller import user_of
 from iamroles.web.forms.organisation import ProviderGroupsForm
-from iamroles.web.operating import form_once
+from iamroles.web.operating import form_once, form_typed_on, propose
 from iamroles.web.reading import refuse_look
-from iamroles.web.views.teams import propose
 from iamroles.workflow.verbs import Invalid
 
 
@@ -40,7 +39,7 @@ def provider_group_change(request: HttpRequest, target: str) -> HttpResponse:
     row = pages.row(target)
     if row is None:
         raise Http404(f"There is no group or team {target}.")
-    given = request.POST if request.method == "POST" else None
+    given = request.POST if request.method == "POST" else form_typed_on(request)
     form = ProviderGroupsForm(given, initial={"values": "\n".join(row.values)})
 
     def page() -> HttpResponse:

@@ -19,9 +19,9 @@ from iamroles.pages import people as pages
 from iamroles.rules import approval_rules
 from iamroles.web.caller import actor_of, signed_in_at, user_of
 from iamroles.web.forms.organisation import ChosenForm, OrganisationForm, TeamForm
-from iamroles.web.operating import form_once, form_typed_on
+from iamroles.web.operating import form_once, form_typed_on, propose
 from iamroles.web.reading import refuse_look
-from iamroles.workflow import changes, organisation
+from iamroles.workflow import organisation
 from iamroles.workflow.verbs import Invalid
 
 Again = Callable[[Invalid], HttpResponse]
@@ -53,7 +53,7 @@ def group_detail(request: HttpRequest, name: str) -> HttpResponse:
         raise Http404
     members = pages.members_of(name)
     form = ChosenForm(
-        request.POST if request.method == "POST" else None,
+        request.POST if request.method == "POST" else form_typed_on(request),
         label="Members",
         choices=_people(pages.active_people(members)),
         stands=members,
@@ -172,21 +172,6 @@ def _proposal(
     request: HttpRequest, subject: str, target: str, content: dict[str, Any], form: ChosenForm
 ) -> Callable[[], str]:
     return lambda: propose(request, subject, target, content, form.cleaned_data["reason"])
-
-
-def propose(request: HttpRequest, subject: str, target: str, content: dict[str, Any], reason: str) -> str:
-    """Proposes a change for the signed-in person, says so, and returns the address of the change."""
-    change = changes.propose(
-        subject=subject,
-        target=target,
-        content=content,
-        reason=reason,
-        user=user_of(request),
-        actor=actor_of(request),
-        at=datetime.now(UTC),
-    )
-    messages.success(request, f"{change.reference} is proposed. It holds once another person confirms it.")
-    return reverse("change_detail", args=[change.pk])
 
 
 def _telling(form: OrganisationForm, page: Callable[[], HttpResponse]) -> Again:

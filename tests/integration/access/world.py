@@ -326,6 +326,7 @@ def _propose(user: User, subject: str, target: str, content: Any) -> ProposedCha
         content=content,
         reason="It is needed for the table",
         user=user,
+        signed_in_at=world.now(),
         actor=world.actor(user),
         at=world.now(),
     )

@@ -89,6 +89,7 @@ class World:
             content=loss.facts(),
             reason="The disk of the database broke",
             user=first,
+            signed_in_at=NOON,
             actor=replace(ADA, id=str(first.pk)),
             at=NOON,
         )

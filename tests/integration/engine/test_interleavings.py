@@ -166,6 +166,7 @@ class Story:
             content=content,
             reason="Happens in real life",
             user=first,
+            signed_in_at=self.world.clock(),
             actor=actor(first),
             at=self.world.clock(),
         )

@@ -47,6 +47,7 @@ def set_rules(world: World, rules: list[dict[str, Any]], version: int = 2) -> No
         content=content,
         reason="Routine requests wait too long.",
         user=world.security,
+        signed_in_at=world.clock(),
         actor=actor(world.security),
         at=world.clock(),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from django.test import Client
@@ -13,7 +14,7 @@ from iamroles.models import ProposedChange, current_rules
 from iamroles.rules import rule_text
 from iamroles.rules.approval_rules import STARTING_RULES
 from tests.integration.web_review import world
-from tests.integration.web_review.world import World
+from tests.integration.web_review.world import PROD, World
 
 pytestmark = pytest.mark.django_db
 NewClient = Callable[..., Client]
@@ -71,6 +72,41 @@ def test_an_old_sign_in_is_confirmed_first(here: World, signed_in: NewClient) ->
     change = ProposedChange.objects.get()
     assert (answer.status_code, change.state) == (302, "waiting")
     assert answer["Location"].endswith(f"?next=%2Fops%2Fchanges%2F{change.pk}%2F")
+
+
+_KEEPS = {
+    "/ops/rules/propose/": ({"rules": TWO, "reason": "Two people for high risk"}, "2 of security or operators"),
+    "/ops/groups/approvers/": ({"chosen": ["amara", "mei"], "reason": "Mei joins the approvers"}, "Mei joins"),
+    f"/ops/accounts/{PROD}/change/": (
+        {
+            "name": "orders-prod",
+            "environment": "production",
+            "owner": "orders-platform",
+            "role_path": "/made/",
+            "policy_path": "/",
+            "reason": "Roles move to a path",
+        },
+        "/made/",
+    ),
+    "/ops/teams/orders/": (
+        {"part": "accounts", "accounts-chosen": [PROD], "accounts-reason": "Staging goes away"},
+        "Staging goes away",
+    ),
+}
+
+
+@pytest.mark.parametrize("path", _KEEPS)
+def test_an_old_sign_in_proposes_nothing_and_keeps_what_was_typed(here: World, signed_in: NewClient, path: str) -> None:
+    form, typed = _KEEPS[path]
+    client = signed_in("oskar", minutes=6)
+    answer = client.post(path, form)
+    assert (answer.status_code, ProposedChange.objects.count()) == (302, 0)
+    assert answer["Location"].startswith("/accounts/reauthenticate/")
+    assert answer["Location"].endswith(f"?next={quote(path, safe='')}")
+    page = client.get(path)
+    assert (page.status_code, typed in page.content.decode()) == (200, True)
+    assert typed not in client.get(path).content.decode()
+    assert signed_in("oskar").post(path, form).status_code == 303
 
 
 def test_another_digest_changes_nothing(here: World, signed_in: NewClient) -> None:

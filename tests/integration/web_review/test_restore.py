@@ -68,6 +68,14 @@ def test_two_people_declare_it_and_sealing_goes_on(sealer: Sealer, signed_in: Ne
     assert "Halted" not in text_of(oskar.get("/ops/"))
 
 
+def test_an_old_sign_in_declares_nothing_and_keeps_what_was_typed(sealer: Sealer, signed_in: NewClient) -> None:
+    oskar = signed_in("oskar", minutes=6)
+    answer = oskar.post("/ops/restore/", {"reason": "The disk of the database broke"})
+    assert (answer.status_code, ProposedChange.objects.count()) == (302, 0)
+    assert answer["Location"] == "/accounts/reauthenticate/?next=%2Fops%2Frestore%2F"
+    assert "The disk of the database broke" in oskar.get("/ops/restore/").content.decode()
+
+
 def test_nothing_can_be_declared_while_sealing_goes_on(here: World, signed_in: NewClient) -> None:
     oskar = signed_in("oskar")
     assert oskar.post("/ops/restore/", {"reason": "The disk of the database broke"}).status_code == 404

@@ -77,6 +77,7 @@ def fill(here: World, target: str, *values: str) -> ProposedChange:
         content={"values": sorted(values)},
         reason="As the directory has it",
         user=oskar,
+        signed_in_at=now(),
         actor=actor(oskar),
         at=now(),
     )
@@ -252,14 +253,14 @@ class TestGroups:
 
     def test_operators_neither_put_in_nor_take_out_whom_it_decides_about(self, here: World, nia: User) -> None:
         oskar = here.people["oskar"]
-        by = {"user": oskar, "actor": actor(oskar), "at": now()}
+        by = {"user": oskar, "signed_in_at": now(), "actor": actor(oskar), "at": now()}
         for members in (["mei"], ["mei", "oskar"]):
             with pytest.raises(Invalid, match="which alone decides who is in security"):
                 changes.propose(
                     subject="group", target="security", content={"members": members}, reason="Leaves the team", **by
                 )
         with pytest.raises(Invalid, match="which alone decides who is in Orders"):
-            organisation.set_team_members(slug="orders", logins=["rosa"], signed_in_at=now(), **by)
+            organisation.set_team_members(slug="orders", logins=["rosa"], **by)
         change = changes.propose(
             subject="group",
             target="security",
@@ -373,6 +374,14 @@ class TestPages:
         assert client.post(f"/ops/changes/{change.pk}/decide/", confirming).status_code == 403
         assert signed_in("ines").post(f"/ops/changes/{change.pk}/decide/", confirming).status_code == 303
         assert sorted(provider_groups.filled()["approvers"]) == ["7f3c-9d", "iam-approvers"]
+
+    def test_an_old_sign_in_changes_nothing_and_keeps_what_was_typed(self, here: World, signed_in: NewClient) -> None:
+        client, path = signed_in("oskar", minutes=6), "/ops/sign-on/approvers/"
+        answer = client.post(path, {"values": "iam-approvers", "reason": "Entra sends ids"})
+        assert (answer.status_code, ProposedChange.objects.count()) == (302, 0)
+        assert answer["Location"] == "/accounts/reauthenticate/?next=%2Fops%2Fsign-on%2Fapprovers%2F"
+        page = client.get(path).content.decode()
+        assert ("iam-approvers" in page, "Entra sends ids" in page) == (True, True)
 
     @pytest.mark.parametrize("typed", ["x" * 201, "\n".join(map(str, range(51)))])
     def test_what_is_too_much_comes_back(self, here: World, signed_in: NewClient, typed: str) -> None:

@@ -57,7 +57,14 @@ def two_of_security(version: int = 2) -> dict[str, Any]:
 
 def propose(user: User, subject: str, target: str, content: Any, reason: str = "As agreed on Monday") -> ProposedChange:
     return changes.propose(
-        subject=subject, target=target, content=content, reason=reason, user=user, actor=actor(user), at=AT
+        subject=subject,
+        target=target,
+        content=content,
+        reason=reason,
+        user=user,
+        signed_in_at=AT,
+        actor=actor(user),
+        at=AT,
     )
 
 
@@ -147,6 +154,21 @@ class TestFourEyes:
             confirm(security, change, signed_in_at=LATER - timedelta(minutes=6))
         assert current_rules() == STARTING_RULES
         assert refusals() == [("Mei", "sign_in_too_old")]
+
+    def test_an_old_sign_in_proposes_nothing(self, operator: User) -> None:
+        with pytest.raises(SignInTooOld):
+            changes.propose(
+                subject="approval_rules",
+                target="",
+                content=two_of_security(),
+                reason="As agreed on Monday",
+                user=operator,
+                signed_in_at=AT - timedelta(minutes=6),
+                actor=actor(operator),
+                at=AT,
+            )
+        assert ProposedChange.objects.count() == 0
+        assert refusals() == [("Oskar", "sign_in_too_old")]
 
     def test_needs_the_right(self, operator: User, approver: User, outsider: User) -> None:
         with pytest.raises(NotAllowed):

@@ -186,6 +186,7 @@ def set_rules(here: Organisation) -> None:
         content=content,
         reason="This organisation's own rules.",
         user=first,
+        signed_in_at=before,
         actor=actor(first),
         at=before,
     )

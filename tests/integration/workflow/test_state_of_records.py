@@ -45,7 +45,7 @@ def here() -> World:
     for subject, target, content in wanted:
         change = changes.propose(
             subject=subject, target=target, content=content, reason="As agreed with them", user=oskar,
-            actor=world.actor(oskar), at=at,
+            signed_in_at=at, actor=world.actor(oskar), at=at,
         )  # fmt: skip
         mei = here.people["mei"]
         changes.confirm(
@@ -56,6 +56,7 @@ def here() -> World:
         "target": "orders",
         "content": {"accounts": []},
         "reason": "Nobody needs it",
+        "signed_in_at": at,
     }
     for _ in range(2):
         change = changes.propose(**waits, user=ines, actor=world.actor(ines), at=at)
