@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from io import StringIO
 from pathlib import Path
@@ -22,7 +23,7 @@ from kombu.exceptions import OperationalError
 
 from iamroles import doorbell
 from iamroles.blueprints.state import RoleState
-from iamroles.engine import expire, observe, sweep
+from iamroles.engine import expire, observe, renew, sweep
 from iamroles.engine.sweep import Due
 from iamroles.iam import trust
 from iamroles.management.commands.tend import ACTOR, Part, Ticking
@@ -106,6 +107,22 @@ class TestFindDue:
         )
         assert due(world) == Due((), (request.pk,), ())
         assert world.apply(request) == "applied"
+
+    def test_a_proposal_for_an_older_record_however_many_aws_accounts_there_are(
+        self, world: World, django_assert_num_queries: Callable[..., AbstractContextManager[object]]
+    ) -> None:
+        request = world.in_review()
+        others = (f"{number:012d}" for number in range(1_100))
+        AwsAccount.objects.bulk_create(
+            AwsAccount(number=number, name=number, environment="staging", owner=world.account.owner)
+            for number in others
+        )
+        with django_assert_num_queries(5):
+            assert renew.find_outdated() == []
+        AwsAccount.objects.exclude(pk=world.account.pk).update(environment="test")
+        assert renew.find_outdated() == []
+        AwsAccount.objects.filter(pk=world.account.pk).update(environment="test")
+        assert due(world).renew == (request.pk,)
 
 
 class TestSweep:
