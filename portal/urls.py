@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import include, path
 
-from portal import health, metrics, second_factor, signin, single_sign_on
+from portal import health, metrics, own_sessions, second_factor, signin, single_sign_on
 
 handler400 = "iamroles.web.views.errors.bad_request"
 handler403 = "iamroles.web.views.errors.forbidden"
@@ -20,6 +20,7 @@ urlpatterns = [
     path("accounts/confirm/<str:provider>/", single_sign_on.confirm_at_provider, name="confirm_at_provider"),
     path("accounts/2fa/needed/", second_factor.needed, name="second_factor_needed"),
     path("accounts/invited/<uidb64>/<str:provider>/", single_sign_on.take_up, name="invited_at_provider"),
+    path("accounts/sessions/", own_sessions.own_sessions, name="usersessions_list"),
     path("accounts/oidc/<str:provider_id>/login/", single_sign_on.login, name="openid_connect_login"),
     path("accounts/", include("allauth.urls")),
     path("", include("iamroles.web.urls")),

@@ -208,6 +208,7 @@ _FORMS: Final[dict[tuple[str, str], Callable[[World, Any, str], Form]]] = {
     ("/accounts/reauthenticate/", "*"): lambda *_: {"password": PASSWORD},
     ("/accounts/password/change/", "*"): lambda *_: {"oldpassword": PASSWORD, **_NEW_PASSWORD},
     ("/accounts/password/set/", "*"): lambda *_: _NEW_PASSWORD,
+    ("/accounts/sessions/", "one"): lambda _h, thing, _s: {"session": str(thing.pk)},
     ("/accounts/password/reset/", "*"): lambda *_: {"email": "rosa@example.org"},
     ("/demo/continue/", "*"): lambda *_: {"login": "rosa"},
 }  # fmt: skip

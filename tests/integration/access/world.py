@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
 
+from allauth.usersessions.models import UserSession
 from django.contrib.auth.models import Group
 from django.db import transaction
+from django.test import Client
 
 from iamroles import audit, canonical, invitations
 from iamroles.audit import Actor, Subject, export
@@ -348,3 +350,8 @@ def _people(here: World) -> None:
     gone = people.invite(email="zoe@example.org", first_name="Zoe", last_name="Hall", **given)
     here.things["person/gone"] = people.deactivate(person_id=gone.pk, reason="Left the company", **given)
     here.things["invitation/sent"] = invitations.path(invited)
+    elsewhere = Client()
+    elsewhere.force_login(here.people["requester"], backend="django.contrib.auth.backends.ModelBackend")
+    here.things["session/own"] = UserSession.objects.create(
+        user=here.people["requester"], ip="127.0.0.1", session_key=elsewhere.session.session_key, user_agent="Firefox/1"
+    )
