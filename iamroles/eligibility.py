@@ -33,11 +33,16 @@ from iamroles.models.changes import CONFIRMED
 from iamroles.permissions import YES, Allowance, group_names
 from iamroles.proposal import estimate
 from iamroles.proposal.propose import Envelope
-from iamroles.rules import approval, approval_rules, groups, standard
+from iamroles.rules import account_rules, approval, approval_rules, groups, standard
 from iamroles.rules.account_rules import AccountRules
 from iamroles.rules.approval import Approval, Requirement
 
-RULES, ACCOUNT = "approval_rules", "account"  # subjects of changes that keep their authors out
+RULES, ACCOUNT, ACCOUNT_RULES = "approval_rules", "account", "account_rules"  # changes that keep their authors out
+_BARRING = {
+    RULES: "the approval rules",
+    ACCOUNT: "the AWS account's record",
+    ACCOUNT_RULES: "the AWS account's standard or guardrail",
+}
 SENT = "submitted"  # the cause of a revision that a person sent; other revisions are a worker's or an operator's
 
 
@@ -79,7 +84,7 @@ def _last_sent(written: list[Revision], revision: Revision) -> datetime:
 
 
 def _changes(since: datetime) -> list[ProposedChange]:
-    rows = ProposedChange.objects.filter(state=CONFIRMED, decided_at__gte=since, subject__in=(RULES, ACCOUNT))
+    rows = ProposedChange.objects.filter(state=CONFIRMED, decided_at__gte=since, subject__in=_BARRING)
     return list(rows.select_related("proposed_by", "decided_by"))
 
 
@@ -108,10 +113,13 @@ def _bars(written: list[Revision], sent: datetime, changes: list[ProposedChange]
     number = request.account.number if request.account else ""
     people: dict[str, Allowance] = {}
     for change in changes:
-        if change.decided_at is None or change.decided_at < sent or change.target not in ("", number):
+        if (
+            change.decided_at is None
+            or change.decided_at < sent
+            or account_rules.parts_of(change.target)[0] not in ("", number)
+        ):
             continue
-        what = "the approval rules" if change.subject == RULES else "the AWS account's record"
-        reason = f"You changed {what} after this was sent, so someone else must approve it."
+        reason = f"You changed {_BARRING[change.subject]} after this was sent, so someone else must approve it."
         for user in (change.proposed_by, change.decided_by):
             if user is not None:
                 people[person_of(user)] = Allowance(False, "changed_rules", reason)

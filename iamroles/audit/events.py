@@ -128,8 +128,8 @@ EVENTS: Final[dict[str, Keys]] = {
     "change.refused": _keys("change subject target digest"),
     "change.withdrawn": _keys("change subject target digest"),
     "approval_rule.changed": _keys("version previous_version changes", "digest change proposed_by"),
-    "guardrail.changed": _keys("version previous_version changes"),
-    "standard.changed": _keys("version previous_version changes"),
+    "guardrail.changed": _keys("version previous_version changes", "change proposed_by"),
+    "standard.changed": _keys("version previous_version changes", "change proposed_by"),
     "catalogue.updated": _keys("version previous_version changes"),
     # the trail itself
     "audit.viewed": _keys("filter"),

@@ -18,6 +18,17 @@ from iamroles.models import AuditEvent, AwsAccount, Membership, ProposedChange, 
 from iamroles.models.changes import CONFIRMED, WAITING
 
 _RECORD: Final = ("name", "environment", "is_production", "partition", "role_path", "policy_path", "boundary")
+_CONFIRMED: Final = (
+    "approval_rule.changed",
+    "membership.granted",
+    "membership.removed",
+    "account.changed",
+    "standard.changed",
+    "guardrail.changed",
+    "team.changed",
+    "provider_groups.changed",
+    "audit.forked",
+)
 _DECIDED: Final = {"change.refused": "refused", "change.withdrawn": "withdrawn"}
 
 
@@ -132,8 +143,7 @@ def wrong_changes(using: str) -> Iterator[str]:
 
 def _confirmations(using: str) -> Iterator[tuple[dict[str, Any], str]]:
     """Yields the events that confirmed changes made; each names its change."""
-    actions = ("approval_rule.changed", "membership.granted", "membership.removed", "account.changed", "team.changed")
-    for _, event, _, said in _told(using, *actions, "audit.forked"):
+    for _, event, _, said in _told(using, *_CONFIRMED):
         if "change" in said["data"]:
             yield said, event
 

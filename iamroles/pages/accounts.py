@@ -7,7 +7,10 @@ from typing import Any
 
 from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 
-from iamroles.models import AccountLook, AccountRule, AwsAccount
+from iamroles import eligibility
+from iamroles.iam import documents
+from iamroles.models import AccountLook, AccountRule, AwsAccount, ProposedChange
+from iamroles.models.changes import WAITING
 from iamroles.models.looks import CHECK, SCAN
 from iamroles.rules import account_rules
 
@@ -49,19 +52,55 @@ class AccountRow:
 
 
 @dataclass(frozen=True)
-class RuleVersion:
-    """One version of the standard or a guardrail. `current` is the highest, which counts."""
+class Rule:
+    """The standard or one guardrail of an AWS account: its versions, newest first, and the change that waits.
 
-    row: AccountRule
+    `unset` says what counts while none is in force.
+    """
+
+    kind: str
     word: str
-    current: bool
+    unset: str
+    versions: tuple[AccountRule, ...]
+    waiting: ProposedChange | None
+
+    @property
+    def current(self) -> AccountRule | None:
+        """The version in force; None when there is none, or when the newest took it back."""
+        newest = self.versions[0] if self.versions else None
+        return newest if newest and newest.digest else None
+
+    @property
+    def text(self) -> str:
+        """What is in force as indented JSON: one document, a list of several, or "" for none."""
+        return _listed([documents.pretty(one) for one in self.current.read()]) if self.current else ""
 
 
-def rule_versions(account: AwsAccount) -> tuple[RuleVersion, ...]:
-    """Returns every version of every standard and guardrail of an AWS account, newest first."""
-    rows = list(account.rule_versions.order_by("kind", "-version"))
-    newest = {row.kind: row.version for row in reversed(rows)}
-    return tuple(RuleVersion(row, account_rules.WORDS[row.kind], newest[row.kind] == row.version) for row in rows)
+def _listed(texts: list[str]) -> str:
+    return texts[0] if len(texts) == 1 else "[\n" + ",\n".join(texts) + "\n]"
+
+
+def rules_of_accounts(number: str = "") -> dict[AwsAccount, tuple[Rule, ...]]:
+    """Returns standard and guardrails of every AWS account, or of one. Three queries, whatever their number."""
+    accounts = AwsAccount.objects.filter(number=number) if number else AwsAccount.objects.all()
+    versions: dict[tuple[int, str], list[AccountRule]] = {}
+    for row in AccountRule.objects.filter(account__in=accounts).order_by("-version"):
+        versions.setdefault((row.account_id, row.kind), []).append(row)
+    changes = ProposedChange.objects.filter(subject=eligibility.ACCOUNT_RULES, state=WAITING)
+    waiting = {change.target: change for change in changes.select_related("proposed_by")}
+    return {
+        account: tuple(
+            Rule(
+                kind,
+                word,
+                account_rules.UNSET[kind],
+                tuple(versions.get((account.pk, kind), ())),
+                waiting.get(account_rules.target_of(account.number, kind)),
+            )
+            for kind, word in account_rules.WORDS.items()
+        )
+        for account in accounts.order_by("environment", "name")
+    }
 
 
 def accounts() -> tuple[AccountRow, ...]:

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from iamroles import eligibility, permissions, stranded
-from iamroles.models import ApprovalRules, ProposedChange, User, current_rules, rules_of
+from iamroles import canonical, eligibility, permissions, stranded
+from iamroles.iam import documents
+from iamroles.models import ApprovalRules, ProposedChange, Request, User, current_rules, rules_of
 from iamroles.models.changes import WAITING
 from iamroles.pages import comparison
 from iamroles.pages.comparison import Difference
-from iamroles.rules import rule_text
+from iamroles.rules import account_rules, rule_text, states
 from iamroles.rules.approval_rules import STARTING_RULES
 
 SUBJECTS: Final = {
@@ -57,12 +58,15 @@ class ChangeRow:
 @dataclass(frozen=True)
 class ChangePage:
     """One change in full. `closed_reason` says why the person cannot confirm it, "" when they can; `strands` names the
-    open requests that nobody could approve afterwards.
+    open requests that nobody could approve afterwards, `renews` those that are proposed anew. `prose` is False where
+    JSON is compared.
     """
 
     row: ChangeRow
     difference: Difference
+    prose: bool
     strands: tuple[str, ...]
+    renews: tuple[Request, ...]
     closed_reason: str
     own: bool
     decides: bool
@@ -103,8 +107,14 @@ def waiting_of(subject: str) -> ProposedChange | None:
 
 
 def _row(change: ProposedChange) -> ChangeRow:
-    what = f"{SUBJECTS.get(change.subject, change.subject)} {change.target}".strip()
-    return ChangeRow(change, what, STATE_WORDS[change.state])
+    return ChangeRow(change, _what(change), STATE_WORDS[change.state])
+
+
+def _what(change: ProposedChange) -> str:
+    if change.subject == eligibility.ACCOUNT_RULES:
+        number, kind = account_rules.parts_of(change.target)
+        return f"{account_rules.WORDS[kind].capitalize()} of AWS account {number}"
+    return f"{SUBJECTS.get(change.subject, change.subject)} {change.target}".strip()
 
 
 def change_page(change: ProposedChange, user: User) -> ChangePage:
@@ -113,6 +123,8 @@ def change_page(change: ProposedChange, user: User) -> ChangePage:
     return ChangePage(
         row=_row(change),
         difference=comparison.compare("\n".join(before), "\n".join(after)),
+        prose=change.subject != eligibility.ACCOUNT_RULES,
+        renews=_renewed(change) if change.state == WAITING else (),
         strands=strands_of(change.subject, change.target, change.proposed(), (change.proposed_by, user))
         if change.state == WAITING
         else (),
@@ -120,6 +132,14 @@ def change_page(change: ProposedChange, user: User) -> ChangePage:
         own=change.proposed_by_id == user.pk,
         decides=permissions.may_change_rules(user).allowed and change.proposed_by_id != user.pk,
     )
+
+
+def _renewed(change: ProposedChange) -> tuple[Request, ...]:
+    if change.subject != eligibility.ACCOUNT_RULES:
+        return ()
+    number, _ = account_rules.parts_of(change.target)
+    rows = Request.objects.filter(account__number=number, state__in=(states.IN_REVIEW, states.APPROVED))
+    return tuple(rows.order_by("pk")[:NEWEST])
 
 
 def _closed_reason(change: ProposedChange, user: User) -> str:
@@ -132,7 +152,10 @@ def _closed_reason(change: ProposedChange, user: User) -> str:
 
 
 def lines_of(subject: str, value: Any) -> tuple[str, ...]:
-    """Returns a content as lines: approval rules in words, a record by field, a list by member."""
+    """Returns a content as lines: approval rules in words, a record by field, a list by member, documents as JSON."""
+    if subject == eligibility.ACCOUNT_RULES:
+        listed = account_rules.read(account_rules.STANDARD, canonical.dumps(value["documents"]).decode())
+        return tuple(line for one in listed for line in documents.pretty(one).splitlines()) or ("Not set.",)
     if subject == "approval_rules":
         return rule_text.write(value)
     if subject == "restore":

@@ -32,6 +32,12 @@ WORDS: Final[Mapping[str, str]] = {
     TRUST_GUARDRAIL: "guardrail for trust",
     BOUNDARY: "accepted contents of the boundary",
 }
+UNSET: Final[Mapping[str, str]] = {
+    STANDARD: "AWS's Limited policy, or the portal's own where a form makes one, is the standard.",
+    GUARDRAIL: "Nothing limits rights further.",
+    TRUST_GUARDRAIL: "Nothing limits trust further.",
+    BOUNDARY: "Whatever the demanded boundary holds is accepted.",
+}
 _DEPTH = 14  # a document's 12, and the list around it
 
 
@@ -57,6 +63,17 @@ def digest_of(listed: Sequence[Document]) -> str | None:
 def write(listed: Sequence[Document]) -> str:
     """Returns the canonical text that is stored: a list of documents as they were given."""
     return canonical.dumps([documents.minified(document) for document in listed]).decode()
+
+
+def target_of(number: str, kind: str) -> str:
+    """Returns how a change names one kind of an AWS account's documents."""
+    return f"{number}:{kind}"
+
+
+def parts_of(target: str) -> tuple[str, str]:
+    """Returns number and kind of a change's target."""
+    number, _, kind = target.partition(":")
+    return number, kind
 
 
 def read(kind: str, text: str) -> tuple[Document, ...]:

@@ -86,6 +86,7 @@ urlpatterns = [
     path("ops/accounts/", accounts.account_list, name="account_list"),
     path("ops/accounts/add/", account_records.account_add, name="account_add"),
     path("ops/accounts/<number>/change/", account_records.account_change, name="account_change"),
+    path("ops/accounts/<number>/rules/<kind>/", account_records.account_rule_change, name="account_rule_change"),
     path("ops/accounts/<number>/", accounts.account_detail, name="account_detail"),
     path("ops/accounts/<number>/look/", accounts.account_look, name="account_look"),
     path("ops/rules/", changes.rules, name="rules"),

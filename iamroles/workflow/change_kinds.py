@@ -1,6 +1,6 @@
-"""What can be changed with four eyes: approval rules, a group's members, an AWS account's record, a team's accounts,
-which of the identity provider's groups fill what. And what two people declare: that the database was restored from a
-backup.
+"""What can be changed with four eyes: approval rules, a group's members, an AWS account's record, its standard and
+guardrails, a team's accounts, which of the identity provider's groups fill what. And what two people declare: that the
+database was restored from a backup.
 
 A kind says what stands, what is wrong with a proposal, and how it is written with its events. The verbs are in
 `changes`; a new kind is one more entry of `KINDS`.
@@ -19,7 +19,7 @@ from iamroles import audit, canonical, eligibility
 from iamroles.audit import Actor, Change, Subject
 from iamroles.models import ApprovalRules, AwsAccount, ProposedChange, Team, User, current_rules
 from iamroles.rules import approval_rules
-from iamroles.workflow import organisation, provider_groups
+from iamroles.workflow import account_rules, organisation, provider_groups
 from iamroles.workflow.verbs import Invalid
 
 RULES: Final = eligibility.RULES
@@ -27,6 +27,7 @@ GROUP: Final = "group"
 ACCOUNT: Final = eligibility.ACCOUNT
 TEAM: Final = "team"
 RESTORE: Final = "restore"
+ACCOUNT_RULES: Final = eligibility.ACCOUNT_RULES
 
 _TEXTS: Final = ("name", "environment", "role_path", "policy_path", "boundary")
 _ACCOUNT_FIELDS: Final = {**dict.fromkeys((*_TEXTS, "owner"), str), "is_production": bool}
@@ -237,6 +238,7 @@ KINDS: Final[dict[str, Kind]] = {
         lambda change, actor, at: provider_groups.write(change, _facts_of(change), actor, at),
         provider_groups.gains,
     ),
+    ACCOUNT_RULES: Kind(account_rules.stands, account_rules.wrong, account_rules.write_change),
 }
 
 

@@ -17,9 +17,8 @@ from django.utils.text import slugify
 from iamroles import audit, permissions
 from iamroles.audit import Actor, Change, Subject
 from iamroles.iam import arns, limits
-from iamroles.iam.documents import DocumentError
-from iamroles.models import AccountRule, AwsAccount, GroupMembership, Membership, ProviderGroup, Team, User
-from iamroles.rules import account_rules, approval_rules
+from iamroles.models import AwsAccount, GroupMembership, Membership, ProviderGroup, Team, User
+from iamroles.rules import approval_rules
 from iamroles.workflow.verbs import Invalid, require, require_fresh_sign_in, verb
 
 PROVIDER_DECIDES: Final = "{} signs in through the identity provider, which alone decides who is in {}."
@@ -111,46 +110,6 @@ def add_account(
         data={"account": number, "changes": list(shown), "scope": "all"},
     )
     return account
-
-
-@verb("set_account_rule")
-def set_account_rule(*, number: str, kind: str, text: str, actor: Actor, at: datetime) -> AccountRule:
-    """Sets the standard or a guardrail of an AWS account to the documents of a JSON text, as its next version.
-
-    An empty list takes it back. Proposals that were made under the version before return to review when a worker
-    claims them. Raises Invalid for an unknown account or kind, for what is no list of documents, and for no change.
-    """
-    account = AwsAccount.objects.select_for_update().filter(number=number).first()
-    if account is None:
-        raise Invalid(f"There is no AWS account {number}.", "number")
-    if kind not in account_rules.KINDS:
-        raise Invalid(f"There is no such rule: {kind}. Known: {', '.join(account_rules.KINDS)}.", "kind")
-    try:
-        listed = account_rules.read(kind, text)
-    except DocumentError as error:
-        raise Invalid(f"{error.message} ({error.at})" if error.at else error.message, "text", error.code) from error
-    before = account.rule_versions.filter(kind=kind).order_by("-version").first()
-    digest = account_rules.digest_of(listed) or ""
-    if digest == (before.digest if before else ""):
-        raise Invalid(f"The {account_rules.WORDS[kind]} of {account.name} reads like that already.", "text")
-    rule = AccountRule.objects.create(
-        account=account,
-        kind=kind,
-        version=before.version + 1 if before else 1,
-        documents=account_rules.write(listed),
-        digest=digest,
-        set_by=actor.name,
-        at=at,
-    )
-    audit.record(
-        "standard.changed" if kind == account_rules.STANDARD else "guardrail.changed",
-        actor=actor,
-        subject=Subject("account", number, account.name),
-        at=at,
-        changes=[Change(kind, before.digest if before else None, digest)],
-        data={"version": rule.version, "previous_version": before.version if before else 0, "changes": [kind]},
-    )
-    return rule
 
 
 @verb("add_team")

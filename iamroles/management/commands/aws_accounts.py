@@ -22,10 +22,11 @@ from iamroles.aws.boto import IAM_REGIONS
 from iamroles.aws.template import template
 from iamroles.engine.connection import record_of
 from iamroles.iam import arns
-from iamroles.models import AwsAccount
+from iamroles.models import AwsAccount, User
 from iamroles.models.looks import CHECK
 from iamroles.rules import account_rules
-from iamroles.workflow import look, organisation
+from iamroles.workflow import account_rules as rule_verbs
+from iamroles.workflow import changes, look, organisation
 from iamroles.workflow.verbs import Refused
 
 
@@ -59,10 +60,16 @@ class Command(BaseCommand):
         rules.add_argument("number", help="12 digits")
         rules.add_argument("--kind", choices=sorted(account_rules.KINDS), help="print the documents of this one")
         rules.add_argument("--version", type=int, help="an older version of it; default: the one that counts")
-        rule = verbs.add_parser("rule", help="set the standard or a guardrail of an AWS account")
+        rule = verbs.add_parser(
+            "rule", help="propose the standard or a guardrail of an AWS account, for another to confirm"
+        )
         rule.add_argument("number", help="12 digits")
         rule.add_argument("kind", choices=sorted(account_rules.KINDS))
         rule.add_argument("file", help="JSON: one policy document, or a list; [] takes it back; - reads standard input")
+        rule.add_argument(
+            "--by", default="", metavar="LOGIN", help="who proposes; without, it is set while nobody confirms"
+        )
+        rule.add_argument("--reason", default="", help="why; whoever confirms reads it")
 
     def handle(self, *_args: Any, verb: str, **options: Any) -> None:
         """Does what the subcommand says."""
@@ -71,7 +78,7 @@ class Command(BaseCommand):
         elif verb == "rules":
             self._rules(options["number"], options["kind"], options["version"])
         elif verb == "rule":
-            self._rule(options["number"], options["kind"], options["file"])
+            self._rule(options["number"], options["kind"], options["file"], options["by"], options["reason"])
         elif verb == "template":
             self._template(options["number"], options["hub"])
         elif verb == "check":
@@ -101,15 +108,34 @@ class Command(BaseCommand):
         shown = [document.as_mapping() for document in found.read()]
         self.stdout.write(json.dumps(shown, indent=2, ensure_ascii=False))
 
-    def _rule(self, number: str, kind: str, file: str) -> None:
+    def _rule(self, number: str, kind: str, file: str, login: str, reason: str) -> None:
         try:
             text = sys.stdin.read() if file == "-" else Path(file).read_text()
-            row = organisation.set_account_rule(number=number, kind=kind, text=text, actor=_actor(), at=timezone.now())
+            if login:
+                self._propose_rule(number, kind, text, login, reason)
+                return
+            row = rule_verbs.set_account_rule(number=number, kind=kind, text=text, actor=_actor(), at=timezone.now())
         except (OSError, UnicodeDecodeError) as error:
             raise CommandError(f"{file} cannot be read: {error}") from error
         except Refused as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"Set the {account_rules.WORDS[kind]} of {row.account.name}: version {row.version}.")
+
+    def _propose_rule(self, number: str, kind: str, text: str, login: str, reason: str) -> None:
+        user = User.objects.filter(username=login, is_active=True).first()
+        if user is None:
+            raise CommandError(f"There is no active person {login}.")
+        change = changes.propose(
+            subject="account_rules",
+            target=account_rules.target_of(number, kind),
+            content=rule_verbs.content_of(kind, text),
+            reason=reason,
+            user=user,
+            signed_in_at=None,
+            actor=Actor(type="user", id=str(user.pk), name=user.display_name, channel="command"),
+            at=timezone.now(),
+        )
+        self.stdout.write(f"{change.reference} is proposed. It holds once another person confirms it.")
 
     def _template(self, number: str, hub: str) -> None:
         account = _account(number)

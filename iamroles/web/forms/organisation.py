@@ -138,6 +138,32 @@ class AccountForm(RecordForm):
         return str(self.cleaned_data["number"]).replace(" ", "").replace("-", "")
 
 
+class AccountRuleForm(OrganisationForm):
+    """The documents of an AWS account's standard or of one guardrail, as a change that another person confirms."""
+
+    text = forms.CharField(
+        label="Documents",
+        required=False,
+        max_length=200_000,
+        help_text="JSON: one policy document, or a list of them. Empty takes it back.",
+        widget=forms.Textarea(attrs={"rows": 8, "class": "mono", "spellcheck": "false"}),
+    )
+    reason = forms.CharField(
+        label="Why",
+        max_length=2000,
+        help_text="At least 10 characters. Whoever confirms reads it.",
+        widget=forms.Textarea(attrs={"rows": 2, "class": "short"}),
+    )
+
+    def __init__(self, *given: Any, **more: Any) -> None:
+        super().__init__(*given, **more)
+        self.fields["text"].needed = True  # type: ignore[attr-defined]  # taking it back is an answer too
+
+    def tell(self, error: Invalid) -> None:
+        """Puts what is wrong with the reason there, everything else at the documents."""
+        self.add_error("reason" if error.field == "reason" else "text", str(error))
+
+
 class ProviderGroupsForm(OrganisationForm):
     """The identity provider's groups that fill a group or a team, as a change that another person confirms."""
 

@@ -1,4 +1,4 @@
-"""Operators' pages of the record of an AWS account: adding one, and proposing another record for one.
+"""The pages of an AWS account's record, standard and guardrails: adding one, and proposing others for one.
 
 A new AWS account may be used by no team yet, so one operator adds it; what one allows later, another person confirms.
 """
@@ -9,19 +9,22 @@ from datetime import UTC, datetime
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
 from iamroles import permissions
 from iamroles.models import AwsAccount
+from iamroles.pages import accounts as pages
 from iamroles.pages import people as people_pages
+from iamroles.rules import account_rules
 from iamroles.web.caller import actor_of, signed_in_at, user_of
-from iamroles.web.forms.organisation import AccountForm, RecordForm
+from iamroles.web.forms.organisation import AccountForm, AccountRuleForm, RecordForm
 from iamroles.web.operating import form_once, form_typed_on, propose
 from iamroles.web.reading import refuse_look
-from iamroles.workflow import organisation
+from iamroles.workflow import account_rules as rule_verbs
+from iamroles.workflow import change_kinds, organisation
 from iamroles.workflow.verbs import Invalid
 
 
@@ -80,6 +83,43 @@ def account_change(request: HttpRequest, number: str) -> HttpResponse:
         back=reverse("account_detail", args=[number]),
         again=again,
     )
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def account_rule_change(request: HttpRequest, number: str, kind: str) -> HttpResponse:
+    """The standard or a guardrail of an AWS account with its versions; a POST proposes other documents."""
+    allowed = permissions.may_change_rules(user_of(request))
+    if not allowed.allowed:
+        return refuse_look(request, "propose_change", allowed)
+    account, rules = next(iter(pages.rules_of_accounts(number).items()), (None, ()))
+    rule = next((one for one in rules if one.kind == kind), None)
+    if account is None or rule is None:
+        raise Http404(f"AWS account {number} has no {kind}.")
+    given = request.POST if request.method == "POST" else form_typed_on(request)
+    form = AccountRuleForm(given, initial={"text": rule.text})
+
+    def page() -> HttpResponse:
+        context = {
+            "account": account,
+            "rule": rule,
+            "form": form,
+            "operates": permissions.may_operate(user_of(request)).allowed,
+        }
+        return render(request, "iamroles/account_rule.html", context, status=422 if form.errors else 200)
+
+    def work() -> str:
+        content = rule_verbs.content_of(kind, form.cleaned_data["text"] or "[]")
+        target = account_rules.target_of(number, kind)
+        return propose(request, change_kinds.ACCOUNT_RULES, target, content, form.cleaned_data["reason"])
+
+    def again(error: Invalid) -> HttpResponse:
+        form.tell(error)
+        return page()
+
+    if request.method != "POST" or not form.is_valid():
+        return page()
+    return form_once(request, work, back=reverse("change_list"), again=again)
 
 
 def _page(request: HttpRequest, form: RecordForm, account: AwsAccount | None) -> HttpResponse:

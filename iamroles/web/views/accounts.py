@@ -45,7 +45,7 @@ def account_detail(request: HttpRequest, number: str) -> HttpResponse:
         if row.connection is None or row.connection.waits:
             return HttpResponse(status=NO_CONTENT)
         return render(request, "iamroles/_account_connection.html", {"row": row})
-    context = {"row": row, "rules": pages.rule_versions(row.account)}
+    context = {"row": row, "rules": pages.rules_of_accounts(number)[row.account]}
     return render(request, "iamroles/account_detail.html", context)
 
 

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from iamroles import permissions
 from iamroles.models import ProposedChange, current_rules
+from iamroles.pages import accounts as account_pages
 from iamroles.pages import changes as pages
 from iamroles.permissions import Allowance
 from iamroles.rules import rule_text
@@ -41,7 +42,10 @@ def rules(request: HttpRequest) -> HttpResponse:
     allowed = _may_read(request)
     if not allowed.allowed:
         return refuse_look(request, "view_rules", allowed)
+    accounts = account_pages.rules_of_accounts()
     context = {
+        "accounts": accounts,
+        "kinds": next(iter(accounts.values()), ()),
         "versions": pages.versions(),
         "waiting": pages.change_rows(waiting=True),
         "changes": permissions.may_change_rules(user_of(request)).allowed,

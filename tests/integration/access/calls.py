@@ -59,6 +59,7 @@ def _part(name: str, row: Row, thing: Any, here: World) -> str:
         "name": "approvers",
         "slug": "orders",
         "target": "approvers",
+        "kind": "guardrail",
     }
     if name in fixed:
         return fixed[name]
@@ -155,6 +156,7 @@ _RECORD: Final = {
     "boundary": "",
     "reason": WHY,
 }
+_GUARDRAIL: Final = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"ecs:*","Resource":"*"}]}'
 _NEW_PASSWORD: Final = {"password1": "a longer one still", "password2": "a longer one still"}
 
 _FORMS: Final[dict[tuple[str, str], Callable[[World, Any, str], Form]]] = {
@@ -182,6 +184,7 @@ _FORMS: Final[dict[tuple[str, str], Callable[[World, Any, str], Form]]] = {
         **_RECORD, "number": "123456789012", "name": "new-staging", "partition": "aws",
     },
     ("/ops/accounts/<number>/change/", "*"): lambda _h, thing, _s: {**_RECORD, "name": thing.name},
+    ("/ops/accounts/<number>/rules/<kind>/", "*"): lambda *_: {"text": _GUARDRAIL, "reason": WHY},
     ("/ops/accounts/<number>/look/", "*"): lambda _h, _t, sent: {"kind": sent},
     ("/ops/rules/propose/", "*"): _rules,
     ("/ops/changes/<change_id>/decide/", "*"): lambda _h, thing, sent: {

@@ -18,7 +18,7 @@ from iamroles.iam import documents, trust
 from iamroles.iam.documents import Document
 from iamroles.models import AuditEvent, Request
 from iamroles.proposal import ManagedPolicyVersion
-from iamroles.workflow import organisation
+from tests.integration.account_rules import set_account_rule
 from tests.integration.engine.world import NUMBER, POLICY, ROLE, SYSTEM, TASK, World
 
 APP = f"arn:aws:iam::{NUMBER}:policy/orders-app"
@@ -83,7 +83,7 @@ class TestAfterTheApproval:
     def test_another_guardrail_or_standard_makes_a_new_proposal(self, world: World, kind: str) -> None:
         request = world.approved()
         text = json.dumps(policy("*"))
-        organisation.set_account_rule(number=NUMBER, kind=kind, text=text, actor=SYSTEM, at=world.clock())
+        set_account_rule(number=NUMBER, kind=kind, text=text, actor=SYSTEM, at=world.clock())
         assert world.apply(request) == "in_review"
         assert (request.state, request.revision_number, world.sent()) == ("in_review", 2, [])
         assert reopened()["cause"] == f"{kind}_changed"
@@ -106,7 +106,7 @@ class TestFindings:
 
     def test_a_role_outside_the_guardrail_is_forbidden(self, world: World) -> None:
         text = json.dumps(policy("ecs:*"))
-        organisation.set_account_rule(number=NUMBER, kind="guardrail", text=text, actor=SYSTEM, at=world.clock())
+        set_account_rule(number=NUMBER, kind="guardrail", text=text, actor=SYSTEM, at=world.clock())
         assert self.ids(world) == [("GR01", "forbidden")]
 
     def test_a_trust_that_was_used_lately(self, world: World) -> None:

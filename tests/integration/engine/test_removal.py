@@ -15,7 +15,7 @@ from iamroles.blueprints.state import RoleState
 from iamroles.engine.renew import find_outdated
 from iamroles.models import AwsAccount, ManagedRole, Request
 from iamroles.proposal.calls import Call
-from iamroles.workflow import organisation
+from tests.integration.account_rules import set_account_rule
 from tests.integration.engine.world import NUMBER, POLICY, QUICK, ROLE, SYSTEM, World
 
 REMOVED = ["DetachRolePolicy", "DetachRolePolicy", "DeleteRole", "DeletePolicy"]
@@ -71,7 +71,7 @@ def test_goes_on_in_a_paused_account_because_it_is_proved(world: World, removal:
 def test_no_guardrail_or_standard_holds_up_what_is_proved_to_add_nothing(world: World, removal: Request) -> None:
     for kind in ("guardrail", "standard"):
         text = '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]}'
-        organisation.set_account_rule(number=NUMBER, kind=kind, text=text, actor=SYSTEM, at=world.clock())
+        set_account_rule(number=NUMBER, kind=kind, text=text, actor=SYSTEM, at=world.clock())
     Request.objects.filter(pk=removal.pk).update(state="in_review")
     assert find_outdated() == []
     Request.objects.filter(pk=removal.pk).update(state="approved")

@@ -14,7 +14,7 @@ from iamroles.audit import guard
 from iamroles.audit.reading import wrong_states
 from iamroles.models import AccountRule, AwsAccount, Decision, Membership, Request, Revision, Run, Step, Team
 from iamroles.rules import account_rules
-from iamroles.workflow import organisation
+from tests.integration.account_rules import set_account_rule
 
 from .world import SYSTEM, World
 
@@ -82,7 +82,7 @@ class TestRules:
         text = json.dumps(
             [{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "iam:*", "Resource": "*"}]}]
         )
-        made: AccountRule = organisation.set_account_rule(
+        made: AccountRule = set_account_rule(
             number=world.account.number, kind=account_rules.GUARDRAIL, text=text, actor=SYSTEM, at=world.clock()
         )
         assert wrong_states() == []

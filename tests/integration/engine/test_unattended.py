@@ -27,6 +27,7 @@ from iamroles.rules import standard
 from iamroles.rules.approval_rules import STARTING_RULES
 from iamroles.transitions import move_request
 from iamroles.workflow import changes, organisation
+from tests.integration.account_rules import set_account_rule
 from tests.integration.engine.world import NUMBER, POLICY, ROLE, SYSTEM, TASK, World, actor
 
 PLAIN = "Roles that pass what was passed before are routine."
@@ -78,7 +79,7 @@ def set_guardrail(world: World, kind: str = "guardrail", *actions: str) -> None:
     else:
         value = json.loads(trust.codedeploy_trust(NUMBER).canonical_text)
     text = json.dumps({"Version": "2012-10-17", **value})
-    organisation.set_account_rule(number=NUMBER, kind=kind, text=text, actor=SYSTEM, at=world.clock())
+    set_account_rule(number=NUMBER, kind=kind, text=text, actor=SYSTEM, at=world.clock())
 
 
 def second(world: World, **changes: Any) -> Facts:
@@ -157,7 +158,7 @@ def put_new(world: World, name: str, trusted: str = "tasks") -> None:
 
 
 def take_back(world: World, kind: str) -> None:
-    organisation.set_account_rule(number=NUMBER, kind=kind, text="[]", actor=SYSTEM, at=world.clock())
+    set_account_rule(number=NUMBER, kind=kind, text="[]", actor=SYSTEM, at=world.clock())
 
 
 def forget_grants() -> None:

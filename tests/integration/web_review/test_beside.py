@@ -11,6 +11,7 @@ from iamroles.iam import documents, trust
 from iamroles.models import AuditEvent, Request, User
 from iamroles.pages.access import access_between
 from iamroles.workflow import organisation
+from tests.integration.account_rules import set_account_rule
 from tests.integration.web_review import world
 from tests.integration.web_review.conftest import NewClient
 from tests.integration.web_review.test_review import review_address, text_of
@@ -100,7 +101,7 @@ class TestBeside:
     def test_the_standard_that_was_set_counts(self, here: World, signed_in: NewClient) -> None:
         row = world.in_review(here.people["rosa"], world.facts_for(here.prod))
         text = documents.minified(trust.codedeploy_trust(world.PROD))
-        organisation.set_account_rule(number=world.PROD, kind="standard", text=text, actor=world.SYSTEM, at=world.now())
+        set_account_rule(number=world.PROD, kind="standard", text=text, actor=world.SYSTEM, at=world.now())
         part = part_of(text_of(signed_in("amara").get(review_address(row))))
         assert "The same: Trust policy." in part
         assert "Limited (AWSCodeDeployRoleForECSLimited): " in part

@@ -9,11 +9,13 @@ from urllib.parse import quote
 
 import pytest
 from django.test import Client
+from django.utils.html import escape
 
 from iamroles.models import ProposedChange, current_rules
 from iamroles.rules import rule_text
 from iamroles.rules.approval_rules import STARTING_RULES
 from tests.integration.web_review import world
+from tests.integration.web_review.test_review import text_of
 from tests.integration.web_review.world import PROD, World
 
 pytestmark = pytest.mark.django_db
@@ -74,7 +76,64 @@ def test_an_old_sign_in_is_confirmed_first(here: World, signed_in: NewClient) ->
     assert answer["Location"].endswith(f"?next=%2Fops%2Fchanges%2F{change.pk}%2F")
 
 
+GUARDRAIL = f"/ops/accounts/{PROD}/rules/guardrail/"
+ECS = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"ecs:*","Resource":"*"}]}'
+
+
+def test_two_people_change_what_an_aws_account_allows(here: World, signed_in: NewClient) -> None:
+    waits = world.in_review(here.people["rosa"], world.facts_for(here.prod))
+    mei = signed_in("mei")
+    assert "None is set. Nothing limits rights further." in text_of(mei.get(GUARDRAIL))
+    answer = mei.post(GUARDRAIL, {"text": ECS, "reason": "Nothing beyond ECS here"})
+    change = ProposedChange.objects.get()
+    assert (answer.status_code, answer["Location"]) == (303, f"/ops/changes/{change.pk}/")
+    oskar = signed_in("oskar")
+    shown = oskar.get(answer["Location"]).content.decode()
+    assert f"Guardrail for rights of AWS account {PROD}" in shown
+    assert "<ins>      &quot;Action&quot;: &quot;ecs:*&quot;" in shown
+    assert f">{waits.reference}</a>" in shown
+    assert "Mei" in text_of(oskar.get(GUARDRAIL))
+    assert decide(mei, "confirm").status_code == 403
+    assert here.prod.rules().guardrail == ()
+    assert decide(oskar, "confirm").status_code == 303
+    assert [one.statements[0].actions for one in here.prod.rules().guardrail] == [("ecs:*",)]
+    page = oskar.get(GUARDRAIL).content.decode()
+    assert ("Version 1 is in force." in page, "&quot;ecs:*&quot;" in page) == (True, True)
+    assert f'href="{GUARDRAIL}"' in oskar.get("/ops/rules/").content.decode()
+    assert "Version 1, " in text_of(oskar.get(f"/ops/accounts/{PROD}/"))
+    oskar.post(GUARDRAIL, {"text": "", "reason": "It was too narrow"})
+    taking_back = ProposedChange.objects.latest("pk")
+    assert "<del>" in mei.get(f"/ops/changes/{taking_back.pk}/").content.decode()
+
+
+@pytest.mark.parametrize(
+    ("text", "reason", "said"),
+    [
+        ("{", "Nothing beyond ECS here", "JSON"),
+        ('{"Version":"2012-10-17","Statement":[]} x', "Nothing beyond ECS here", "JSON"),
+        ("[]", "Nothing beyond ECS here", "reads like that already"),
+        (ECS.replace("Resource", "Principal"), "Nothing beyond ECS here", "policies without a Principal"),
+        (ECS, "Because", "at least 10 characters"),
+    ],
+)
+def test_wrong_documents_come_back_as_typed(
+    here: World, signed_in: NewClient, text: str, reason: str, said: str
+) -> None:
+    answer = signed_in("oskar").post(GUARDRAIL, {"text": text, "reason": reason})
+    assert (answer.status_code, ProposedChange.objects.count()) == (422, 0)
+    page = answer.content.decode()
+    assert said in page
+    assert reason in page
+    assert escape(text) in page
+
+
+def test_there_is_no_other_kind_of_rule(here: World, signed_in: NewClient) -> None:
+    for address in (f"/ops/accounts/{PROD}/rules/fence/", "/ops/accounts/999999999999/rules/guardrail/"):
+        assert signed_in("oskar").get(address).status_code == 404
+
+
 _KEEPS = {
+    GUARDRAIL: ({"text": ECS, "reason": "Nothing beyond ECS here"}, "Nothing beyond ECS here"),
     "/ops/rules/propose/": ({"rules": TWO, "reason": "Two people for high risk"}, "2 of security or operators"),
     "/ops/groups/approvers/": ({"chosen": ["amara", "mei"], "reason": "Mei joins the approvers"}, "Mei joins"),
     f"/ops/accounts/{PROD}/change/": (

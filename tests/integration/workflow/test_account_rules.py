@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,21 @@ from django.core.management import CommandError, call_command
 
 from iamroles import canonical, eligibility
 from iamroles.audit import Actor
-from iamroles.models import AccountRule, AuditEvent, AwsAccount, Proposal, Request, current_rules
+from iamroles.models import (
+    AccountRule,
+    AuditEvent,
+    AwsAccount,
+    Proposal,
+    ProposedChange,
+    Request,
+    User,
+    current_rules,
+)
 from iamroles.proposal import digest_of
-from iamroles.workflow import organisation
-from iamroles.workflow.verbs import Invalid
-from tests.integration.workflow.conftest import AT
+from iamroles.workflow import changes
+from iamroles.workflow.account_rules import content_of, set_account_rule
+from iamroles.workflow.verbs import Invalid, NotAllowed
+from tests.integration.workflow.conftest import AT, actor
 
 SYSTEM = Actor(type="system", id="test", name="Olu", channel="command")
 
@@ -28,7 +39,7 @@ def text(*actions: str) -> str:
 
 
 def put(account: AwsAccount, given: str, kind: str = "guardrail") -> AccountRule:
-    return organisation.set_account_rule(number=account.number, kind=kind, text=given, actor=SYSTEM, at=AT)
+    return set_account_rule(number=account.number, kind=kind, text=given, actor=SYSTEM, at=AT)
 
 
 def told(action: str) -> list[tuple[int, int]]:
@@ -81,7 +92,7 @@ def test_an_empty_list_takes_it_back(account: AwsAccount) -> None:
 def test_nonsense_is_refused_and_stores_nothing(account: AwsAccount, changes: dict[str, Any], field: str) -> None:
     given = {"number": account.number, "kind": "guardrail", "text": text("ecs:*"), **changes}
     with pytest.raises(Invalid) as refused:
-        organisation.set_account_rule(**given, actor=SYSTEM, at=AT)
+        set_account_rule(**given, actor=SYSTEM, at=AT)
     assert (refused.value.field, AccountRule.objects.count(), told("guardrail.changed")) == (field, 0, [])
 
 
@@ -89,6 +100,86 @@ def test_the_same_again_is_no_change(account: AwsAccount) -> None:
     put(account, text("ecs:*"))
     with pytest.raises(Invalid, match="reads like that already"):
         put(account, text("ECS:*"))
+
+
+class TestTwoPeople:
+    @pytest.fixture
+    def both(self, person: Callable[..., User]) -> tuple[User, User]:
+        return person("oskar", "operators"), person("ines", "operators")
+
+    def test_write_the_next_version_and_count_for_nothing_sent_before(
+        self, both: tuple[User, User], account: AwsAccount, in_review: Request
+    ) -> None:
+        oskar, ines = both
+        change = changes.propose(
+            subject="account_rules",
+            target=f"{account.number}:guardrail",
+            content=content_of("guardrail", text("ecs:*")),
+            reason="Nothing beyond ECS here",
+            user=oskar,
+            signed_in_at=AT,
+            actor=actor(oskar),
+            at=AT,
+        )
+        assert account.rules().guardrail == ()
+        changes.confirm(
+            change_id=change.pk, seen_digest=change.digest, user=ines, signed_in_at=AT, actor=actor(ines), at=AT
+        )
+        row = AccountRule.objects.get()
+        assert (row.version, row.set_by) == (1, "Oskar, confirmed by Ines")
+        event = json.loads(AuditEvent.objects.get(action="guardrail.changed").canon)
+        assert (event["data"]["change"], event["data"]["proposed_by"]) == (change.reference, str(oskar.pk))
+        proposal = in_review.current_proposal()
+        assert proposal is not None
+        bars = eligibility.bars_for([proposal.revision])[proposal.revision_id]
+        for user in both:
+            allowed = eligibility.may_decide(user, proposal, bars)
+            assert (allowed.allowed, allowed.code) == (False, "changed_rules")
+
+    @pytest.mark.parametrize(
+        ("target", "content", "said"),
+        [
+            ("999999999999:guardrail", {"documents": []}, "There is no AWS account 999999999999."),
+            ("111122223333:fence", {"documents": []}, "There is no such rule: fence."),
+            ("111122223333:guardrail", {"documents": "[]"}, "The guardrail for rights is a list of documents."),
+            ("111122223333:guardrail", [], "The guardrail for rights is a list of documents."),
+            ("111122223333:guardrail", {"documents": ["{"]}, "JSON"),
+        ],
+    )
+    def test_propose_nothing_else(
+        self, both: tuple[User, User], account: AwsAccount, target: str, content: Any, said: str
+    ) -> None:
+        with pytest.raises(Invalid, match=said):
+            changes.propose(
+                subject="account_rules",
+                target=target,
+                content=content,
+                reason="Nothing beyond ECS here",
+                user=both[0],
+                signed_in_at=AT,
+                actor=actor(both[0]),
+                at=AT,
+            )
+
+    def test_are_needed_once_there_are_two(self, both: tuple[User, User], account: AwsAccount) -> None:
+        with pytest.raises(NotAllowed, match="--by LOGIN --reason TEXT"):
+            put(account, text("ecs:*"))
+        assert AccountRule.objects.count() == 0
+
+    def test_one_of_them_proposes_by_command(
+        self, both: tuple[User, User], account: AwsAccount, tmp_path: Path
+    ) -> None:
+        file, out = tmp_path / "guardrail.json", StringIO()
+        file.write_text(text("ecs:*"))
+        given = ("aws_accounts", "rule", account.number, "guardrail", str(file))
+        call_command(*given, "--by=oskar", "--reason=Nothing beyond ECS here", stdout=out)
+        change = ProposedChange.objects.get()
+        assert out.getvalue() == f"{change.reference} is proposed. It holds once another person confirms it.\n"
+        assert (change.proposed_by, AccountRule.objects.count()) == (both[0], 0)
+        with pytest.raises(CommandError, match="There is no active person nobody"):
+            call_command(*given, "--by=nobody")
+        with pytest.raises(CommandError, match="Two people change this"):
+            call_command(*given)
 
 
 def test_the_command_sets_from_a_file_and_prints_every_version(account: AwsAccount, tmp_path: Path) -> None:

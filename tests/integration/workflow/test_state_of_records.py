@@ -11,15 +11,18 @@ import pytest
 from iamroles.audit.reading import wrong_states
 from iamroles.models import AwsAccount, Membership, ProposedChange, Request, Team, User
 from iamroles.workflow import changes, organisation, people
+from iamroles.workflow.change_kinds import KINDS
 from tests.integration.web_review import world
 from tests.integration.web_review.world import World
+from tests.integration.workflow.test_changes import two_of_security
 
 pytestmark = pytest.mark.django_db
+GUARDRAIL = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"ecs:*","Resource":"*"}]}'
 
 
 @pytest.fixture
 def here() -> World:
-    """An organisation in which each verb was used once: an invitation, a deactivation, three changes of two people."""
+    """An organisation in which each verb was used once: an invitation, a deactivation, six changes of two people."""
     here = world.build()
     oskar, ines, at = here.people["oskar"], here.people["ines"], world.now()
     fresh: dict[str, Any] = {"user": oskar, "signed_in_at": at, "actor": world.actor(oskar), "at": at}
@@ -41,7 +44,11 @@ def here() -> World:
         ("account", here.prod.number, record),
         ("team", "orders", {"accounts": [here.prod.number]}),
         ("group", "auditors", {"members": ["idris", "ines"]}),
+        ("provider_groups", "security", {"values": ["iam-security"]}),
+        ("approval_rules", "", two_of_security()),
+        ("account_rules", f"{here.prod.number}:guardrail", {"documents": [GUARDRAIL]}),
     ]
+    assert {subject for subject, _, _ in wanted} == set(KINDS) - {"restore"}, "a restore has tests of its own"
     for subject, target, content in wanted:
         change = changes.propose(
             subject=subject, target=target, content=content, reason="As agreed with them", user=oskar,
@@ -133,10 +140,11 @@ ATTACKS: list[tuple[str, Callable[[World], object], str]] = [
     ("change undone", change(0, state="refused"), "is refused, but EVT-"),
     (
         "change confirmed",
-        lambda w: change(5, state="confirmed", decided_by=w.people["mei"], decided_at=world.now())(w),
+        lambda w: change(8, state="confirmed", decided_by=w.people["mei"], decided_at=world.now())(w),
         "is confirmed, but no event tells of it",
     ),
     ("change gone", lambda w: ProposedChange.objects.filter(pk=first()).delete(), "is gone, but EVT-"),
+    ("guardrail's change undone", change(5, state="refused"), "is refused, but EVT-"),
     ("change made up", made_up, "is not the change that any event tells of"),
     ("request gone", lambda w: Request.objects.filter(state="draft").delete(), "is gone, but events tell of it"),
 ]
