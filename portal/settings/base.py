@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from csp.constants import NONE, SELF
 
@@ -81,11 +82,20 @@ AUTHENTICATION_BACKENDS = [
     "django.contrib.auth.backends.ModelBackend",
     "allauth.account.auth_backends.AuthenticationBackend",
 ]
-AUTH_PASSWORD_VALIDATORS = [
+AUTH_PASSWORD_VALIDATORS: list[dict[str, Any]] = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "portal.passwords.NotGuessable"},
 ]
+# Words that people here would make passwords of, such as names of the company and its products, separated by blanks.
+ROLEDESK_CONTEXT_WORDS = env.text("ROLEDESK_CONTEXT_WORDS", "").split()
+# A file of SHA-1 digests of stolen passwords in upper case, one a line, sorted; empty for none.
+ROLEDESK_BREACHED_DIGESTS = env.text("ROLEDESK_BREACHED_DIGESTS", "")
+if ROLEDESK_BREACHED_DIGESTS:
+    AUTH_PASSWORD_VALIDATORS.append(
+        {"NAME": "portal.passwords.NotStolen", "OPTIONS": {"path": ROLEDESK_BREACHED_DIGESTS}}
+    )
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "/"
 ACCOUNT_ADAPTER = "portal.signin.AccountAdapter"

@@ -58,6 +58,7 @@ def test_starts_with_everything_it_needs() -> None:
         ({"SECRET_KEY": "change-me" + "x" * 60}, "SECRET_KEY is a default"),
         ({"SECRET_KEY": "short"}, "shorter than 50 characters"),
         ({"BASE_URL": None}, "BASE_URL is not set"),
+        ({"ROLEDESK_BREACHED_DIGESTS": "/nowhere/stolen.txt"}, "/nowhere/stolen.txt, which cannot be read"),
         ({"BASE_URL": "http://roledesk.example.org"}, "BASE_URL begins with https://"),
         ({"DATABASE_URL": "sqlite:///x"}, "Production needs PostgreSQL"),
         ({"REDIS_URL": None}, "REDIS_URL is not set"),
