@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from iamroles.blueprints import DeployerFacts, RemovalFacts, RoleState, State, b
 from iamroles.blueprints.deployer import deployer_document
 from iamroles.blueprints.facts import deployer_policy_description
 from iamroles.blueprints.grants import grant_document
-from iamroles.engine import drift, observe
+from iamroles.engine import drift, observe, scans
 from iamroles.iam import documents, trust
 from iamroles.models import AccountLook, AuditEvent, AwsAccount, Lease, ManagedPolicy, ManagedRole, Request
 from iamroles.pages.managed import InventoryFilter
@@ -52,6 +53,14 @@ def made(world: World, facts: DeployerFacts) -> Request:
     request = world.approved(facts)
     assert world.apply(request) == "applied"
     return request
+
+
+def test_an_aws_account_with_deployer_policies_alone_is_scanned(world: World, made: Request) -> None:
+    assert not ManagedRole.objects.exists()
+    assert scans.order_due(world.clock()) == 1
+    AccountLook.objects.update(answered_at=world.clock(), next_try_at=None)
+    assert scans.order_due(world.clock()) == 0
+    assert scans.order_due(world.clock() + timedelta(minutes=1)) == 1
 
 
 def attach(world: World, *arns: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -11,7 +13,7 @@ import pytest
 from iamroles.aws.gateway import AwsError
 from iamroles.engine import drift, looks, scans, sweep
 from iamroles.iam import documents, trust
-from iamroles.models import AccountLook, AuditEvent, ManagedRole, Request
+from iamroles.models import AccountLook, AuditEvent, AwsAccount, ManagedRole, Request
 from iamroles.models.looks import SCAN
 from tests.integration.engine.world import POLICY, QUICK, ROLE, TASK, World
 
@@ -237,6 +239,21 @@ class TestOrdering:
                 ordered.append(minutes)
                 _answer(world)
         assert ordered == [1, 10, 10 + 1440, 10 + 2880]
+
+    def test_costs_one_query_however_many_aws_accounts_have_nothing_due(
+        self, world: World, applied: ManagedRole, django_assert_num_queries: Callable[..., AbstractContextManager[Any]]
+    ) -> None:
+        scans.order_due(world.clock())
+        _answer(world)
+        for number in range(3):
+            other = AwsAccount.objects.create(
+                number=f"{number:012d}", name=f"other-{number}", environment="staging", owner=world.account.owner
+            )
+            AccountLook.objects.create(account=other, kind=SCAN, at=world.clock(), answered_at=world.clock())
+            applied.pk, applied.account = None, other
+            applied.save(force_insert=True)
+        with django_assert_num_queries(1):
+            assert scans.order_due(world.clock()) == 0
 
     def test_the_sweep_rings_for_it(self, world: World, applied: ManagedRole) -> None:
         scans.order_due(world.clock())
