@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from django.db import connections, transaction
-from django.db.models import QuerySet
+from django.db.models import Min, QuerySet
 
 from iamroles.audit import (
     config,
@@ -33,7 +33,7 @@ _BATCH: Final = 2_000
 _SAMPLE: Final = 50
 _TEXTS: Final = """
 SELECT l.seq, l.event_id, l.leaf, e.canon FROM audit_leaf l LEFT JOIN audit_event e ON e.id = l.event_id
-WHERE l.seq > %s ORDER BY l.seq LIMIT %s
+WHERE l.seq >= %s AND l.seq < %s ORDER BY l.seq
 """
 
 
@@ -128,19 +128,18 @@ def read_hashes(ids: Sequence[int], using: str = "default") -> Iterator[tuple[in
 
 def _sealed_texts(using: str) -> Iterator[SealedRow]:
     """Yields all leaves with the text of their event alone, and one event in fifty with its columns."""
-    last = -1
-    while True:
+    begin: int | None = 0
+    while begin is not None:
+        # By a range: for a LIMIT, PostgreSQL starts parallel workers anew for each batch of a large trail.
         with connections[using].cursor() as cursor:
-            cursor.execute(_TEXTS, [last, _BATCH])
+            cursor.execute(_TEXTS, [begin, begin + _BATCH])
             batch = cursor.fetchall()
-        if not batch:
-            return
         wanted = [row[1] for row in batch if row[0] % _SAMPLE == 0]
         events, unreadable = _read(AuditEvent.objects.using(using).filter(pk__in=wanted), wanted)
         for seq, event_id, leaf, canon in batch:
             text = canon.encode() if type(canon) is str and canon.isascii() else _text(canon)
             yield SealedRow(seq, event_id, leaf, text, events.get(event_id), event_id in unreadable)
-        last = batch[-1][0]
+        begin = AuditLeaf.objects.using(using).filter(seq__gte=begin + _BATCH).aggregate(seq=Min("seq"))["seq"]
 
 
 def _text(canon: object) -> bytes | None:
