@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db.models import QuerySet
 
 from iamroles.blueprints import facts as facts_module
@@ -240,6 +241,11 @@ def missing_words(seats: Iterable[str]) -> str:
     for name in seats:
         counted[name] = counted.get(name, 0) + 1
     return " and ".join(f"{count} of {name}" for name, count in counted.items())
+
+
+def look_too_old(proposal: Proposal, at: datetime) -> bool:
+    """Returns whether the look at AWS behind a proposal is too old to approve by (ROLEDESK_LOOK_HOLDS_HOURS)."""
+    return at - proposal.observed_at > timedelta(hours=settings.ROLEDESK_LOOK_HOLDS_HOURS)
 
 
 def outdated(request: Request, proposal: Proposal, content: Mapping[str, Any]) -> str:

@@ -66,6 +66,7 @@ EVENTS: Final[dict[str, Keys]] = {
     "request.reminded": _keys("revision told"),
     "request.commented": _keys("revision comment_digest"),
     "base.observed": _keys("revision base_digest role_id resources"),
+    "observation.ordered": _keys("revision observed_at"),
     "observation.failed": _keys("code retry_at", "revision"),
     "revision.created": _keys("revision cause previous_digest"),
     "revision.proposed": _keys(_PROPOSED),

@@ -37,6 +37,7 @@ SENTENCES: Final[dict[str, str]] = {
     "request.reminded": "{actor} reminded {told} people of {request}{rev}.",
     "request.commented": "{actor} commented on {request}{rev}{why}.",
     "base.observed": "{actor} looked at the live state for {request}{rev}.",
+    "observation.ordered": "{actor} ordered a new look at AWS for {request}{rev}: the last is of {observed_at}.",
     "observation.failed": "{actor} could not look at AWS for {request}: {code}; next try {retry_at}.",
     "revision.created": "{actor} made revision {revision} of {request}: {cause}.",
     "revision.proposed": "{actor} proposed the changes of {request}{rev}; {approvals_needed} needed.",

@@ -27,6 +27,7 @@ from iamroles.rules import states
 from iamroles.transitions import WrongState, move_request, subject_of
 
 _log = structlog.get_logger(__name__)
+_LOOKED_AT = (states.SUBMITTED, states.IN_REVIEW)
 HELD = timedelta(seconds=60)  # how long a look may take before the sweep rings again
 
 
@@ -45,20 +46,21 @@ class Seen:
 
 @trace.by_request
 def observe(*, request_id: int, tools: Tools) -> str:
-    """Observes one request that is submitted and due, or in review and outdated. Returns the state it is in
-    then, or "not_due".
+    """Observes one request that is submitted and due, or in review and outdated or due for another look. Returns the
+    state it is in then, or "not_due".
 
     Never raises for what AWS answers; a foreign, old or unknown id is "not_due". Errors of our own are logged, counted
     and shown by their class.
     """
     renew.renew(request_id=request_id, tools=tools)
     now = tools.now()
-    rows = Request.objects.filter(pk=request_id, state=states.SUBMITTED, next_try_at__lte=now)
+    rows = Request.objects.filter(pk=request_id, state__in=_LOOKED_AT, next_try_at__lte=now)
     if not rows.update(next_try_at=now + HELD):
         return "not_due"
     request = Request.objects.select_related("account__owner", "team", "requester").get(pk=request_id)
+    proposal = request.current_proposal()
     try:
-        seen = see(request, _revision(request), tools)
+        seen = see(request, _revision(request), tools, expires_at=proposal.expires_at if proposal else None)
     except (AwsError, WrongAccount) as error:
         code = error.code if isinstance(error, AwsError) else "WrongAccount"
         _log.warning("observation_failed", request=request.reference, code=code)
@@ -67,18 +69,32 @@ def observe(*, request_id: int, tools: Tools) -> str:
         _log.exception("observation_broke", request=request.reference)
         return _put_off(request, type(error).__name__, tools)
     try:
-        return _store(request, seen, tools)
+        if proposal is None:
+            return _store(request, seen, tools)
+        if _still_so(request, proposal, seen, tools):
+            return request.state
     except WrongState as error:
         _log.info("observation_overtaken", request=request.reference, reason=str(error))
         return "not_due"
+    return observe(request_id=request_id, tools=tools)  # as the new revision that it is now
 
 
 def _revision(request: Request) -> Revision:
     return Revision.objects.select_related("created_by").get(request=request, number=request.revision_number)
 
 
-def see(request: Request, revision: Revision, tools: Tools, *, number: int | None = None) -> Seen:
-    """Looks at AWS for a revision and returns the proposal, for the revision `number` if given. Raises AwsError."""
+def see(
+    request: Request,
+    revision: Revision,
+    tools: Tools,
+    *,
+    number: int | None = None,
+    expires_at: datetime | None = None,
+) -> Seen:
+    """Looks at AWS for a revision and returns the proposal, for the revision `number` if given. Raises AwsError.
+
+    It expires by today's rules unless `expires_at` says when: then equal digests mean that AWS reads the same.
+    """
     account = request.account
     if account is None:
         raise ValueError(f"{request.reference} names no AWS account.")
@@ -88,7 +104,7 @@ def see(request: Request, revision: Revision, tools: Tools, *, number: int | Non
     context = replace(context, quotas=quotas_for(gateway, facts))
     at = tools.now()
     envelope = bound.envelope_of(request, facts, base, context, tools, revision=number or revision.number)
-    expires_at = (at + timedelta(days=envelope.rules["life_days"])).replace(microsecond=0)
+    expires_at = expires_at or (at + timedelta(days=envelope.rules["life_days"])).replace(microsecond=0)
     envelope = replace(envelope, expires_at=f"{expires_at:%Y-%m-%dT%H:%M:%SZ}")
     made = propose(facts=facts, base=base, context=context, envelope=envelope)
     return Seen(
@@ -106,7 +122,7 @@ def _put_off(request: Request, code: str, tools: Tools) -> str:
     now = tools.now()
     tries = request.tries + 1
     retry_at = now + tools.backoff(tries) if tries < tools.limits.tries else None
-    rows = Request.objects.filter(pk=request.pk, state=states.SUBMITTED, version=request.version)
+    rows = Request.objects.filter(pk=request.pk, state=request.state, version=request.version)
     with transaction.atomic():
         if rows.update(tries=tries, next_try_at=retry_at, last_code=code):
             audit.record(
@@ -120,7 +136,26 @@ def _put_off(request: Request, code: str, tools: Tools) -> str:
                 code=code,
                 data={"code": code, "retry_at": retry_at.isoformat() if retry_at else None},
             )
-    return states.SUBMITTED
+    return request.state
+
+
+def _still_so(request: Request, proposal: Proposal, seen: Seen, tools: Tools) -> bool:
+    """Stores another look at what is in review: an equal digest keeps all decisions, another sends it back to be
+    proposed anew. Returns which. Raises WrongState when it was overtaken.
+    """
+    with transaction.atomic():
+        _require_not_overtaken(request)
+        if seen.made.digest == proposal.digest:
+            Proposal.objects.filter(pk=proposal.pk).update(observed_at=seen.at)
+            Request.objects.filter(pk=request.pk).update(
+                next_try_at=None, tries=0, last_code="", version=request.version + 1, updated_at=seen.at
+            )
+            record_observed(request, seen, proposal.revision.number, tools)
+            return True
+        if request.account is None:
+            raise ValueError(f"{request.reference} names no AWS account.")
+        renew.propose_anew(request, request.account, proposal, renew.LOOK_TOO_OLD, tools)
+    return False
 
 
 def _store(request: Request, seen: Seen, tools: Tools) -> str:
@@ -160,7 +195,7 @@ def _store(request: Request, seen: Seen, tools: Tools) -> str:
 def _require_not_overtaken(request: Request) -> None:
     """Another worker may have observed it since, or its requester have changed it: nothing of this look is stored."""
     rows = Request.objects.select_for_update()
-    if rows.filter(pk=request.pk, state=states.SUBMITTED, version=request.version).first() is None:
+    if rows.filter(pk=request.pk, state=request.state, version=request.version).first() is None:
         raise WrongState(request.reference, "propose", "changed meanwhile")
 
 

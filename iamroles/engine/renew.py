@@ -19,6 +19,7 @@ from iamroles.models import AwsAccount, Proposal, Request, Revision, current_rul
 from iamroles.rules import approval_rules, states
 from iamroles.transitions import WrongState, move_request, subject_of, void_decisions
 
+LOOK_TOO_OLD = "look_too_old"  # the cause of a revision that another look at AWS made
 _log = structlog.get_logger(__name__)
 
 
@@ -47,7 +48,6 @@ def renew(*, request_id: int, tools: Tools) -> bool:
 
     A proposal that was changed around the portal is left as it is: nobody can decide on it.
     """
-    now = tools.now()
     try:
         with transaction.atomic():
             rows = Request.objects.select_for_update(of=("self",)).select_related("account__owner")
@@ -58,18 +58,25 @@ def renew(*, request_id: int, tools: Tools) -> bool:
             cause = eligibility.outdated(request, proposal, current_rules())
             if not cause or request.account is None:
                 return False
-            revision = _next(request, request.account, proposal.revision, cause, tools)
-            void_decisions(request, cause=cause, actor=tools.actor, at=now)
-            _record(request, revision, proposal, tools)
-            fields = {"revision_number": revision.number, "risk": "", "next_try_at": now, "tries": 0, "last_code": ""}
-            data: dict[str, object] = {"new_revision": revision.number}
-            move_request(
-                request, "propose_anew", event="plan.renewed", actor=tools.actor, at=now, data=data, fields=fields
-            )
+            propose_anew(request, request.account, proposal, cause, tools)
     except WrongState as error:
         _log.info("renewal_overtaken", request_id=request_id, reason=str(error))
         return False
     return True
+
+
+def propose_anew(request: Request, account: AwsAccount, proposal: Proposal, cause: str, tools: Tools) -> None:
+    """Sends a locked request in review back to be looked at, as a new revision; nobody's decision stands.
+
+    Raises WrongState when it changed meanwhile.
+    """
+    now = tools.now()
+    revision = _next(request, account, proposal.revision, cause, tools)
+    void_decisions(request, cause=cause, actor=tools.actor, at=now)
+    _record(request, revision, proposal, tools)
+    fields = {"revision_number": revision.number, "risk": "", "next_try_at": now, "tries": 0, "last_code": ""}
+    data: dict[str, object] = {"new_revision": revision.number}
+    move_request(request, "propose_anew", event="plan.renewed", actor=tools.actor, at=now, data=data, fields=fields)
 
 
 def _next(request: Request, account: AwsAccount, before: Revision, cause: str, tools: Tools) -> Revision:

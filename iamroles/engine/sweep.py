@@ -36,16 +36,16 @@ class Due:
 
 
 def find_due(now: datetime, limits: Limits, at_most: int = 500) -> Due:
-    """Returns what is due: submitted, outdated in review, approved without a run, waiting or dead runs, orders,
-    exports, looks.
+    """Returns what is due: submitted, outdated or to be looked at again in review, approved without a run, waiting or
+    dead runs, orders, exports, looks.
     """
-    submitted = Request.objects.filter(state=states.SUBMITTED, next_try_at__lte=now)
+    looks_due = Request.objects.filter(state__in=(states.SUBMITTED, states.IN_REVIEW), next_try_at__lte=now)
     orders = ObservationOrder.objects.filter(answered_at=None, next_try_at__lte=now)
     exports = ExportJob.objects.filter(state=WAITING, next_try_at__lte=now)
     follow_ups = Run.objects.filter(request__state=states.CLOSED, state__in=states.ENDED, follow_up_at__lte=now)
     looks = AccountLook.objects.filter(answered_at=None, next_try_at__lte=now)
     return Due(
-        observe=tuple(submitted.order_by("next_try_at").values_list("pk", flat=True)[:at_most]),
+        observe=tuple(looks_due.order_by("next_try_at").values_list("pk", flat=True)[:at_most]),
         renew=tuple(renew.find_outdated()[:at_most]),
         apply=tuple(_approved(now, limits)[:at_most]),
         answer=tuple(orders.order_by("next_try_at").values_list("pk", flat=True)[:at_most]),

@@ -85,7 +85,7 @@ def health(at: datetime) -> Health:
 def due_work(at: datetime) -> Due:
     """Returns what is due and not taken: looks to make, approved requests to apply, roles to check."""
     requests = Request.objects.filter(next_try_at__lte=at).filter(
-        Q(state=states.SUBMITTED, tries__lt=TRIES_AT_MOST) | Q(state=states.APPROVED, runs=None)
+        Q(state__in=(states.SUBMITTED, states.IN_REVIEW), tries__lt=TRIES_AT_MOST) | Q(state=states.APPROVED, runs=None)
     )
     runs = Run.objects.filter(state=states.WAITING, next_run_at__lte=at)
     orders = ObservationOrder.objects.filter(answered_at=None, next_try_at__lte=at)

@@ -20,6 +20,7 @@ from iamroles.models import Decision, Proposal, Request, Revision, Run, Step, Us
 from iamroles.pages import acts, status
 from iamroles.pages import runs as run_pages
 from iamroles.pages import sections as section_pages
+from iamroles.pages.anew import anew_words
 from iamroles.pages.attaching import Attaching, attaching_of
 from iamroles.pages.calls import CallWords, words_of
 from iamroles.pages.drafts import deployer_key
@@ -65,6 +66,7 @@ class RequestPage:
     decisions: tuple[Decision, ...]
     run: RunPage | None
     runs: tuple[Run, ...]
+    anew: str
     actions: frozenset[str]
     acts: tuple[tuple[str, str], ...]
     own_note: str
@@ -109,12 +111,13 @@ def request_page(request: Request, user: User) -> RequestPage:
     touched = bool(runs) and request.touched()
     begun = touched and current_run is not None and request.begun()
     may_review = deciding and proposal and bars and eligibility.may_decide(user, proposal, bars).allowed
-    actions = _actions(request, current_run, user, proposal, current, begun=begun, reviews=bool(may_review))
+    old = deciding and proposal is not None and eligibility.look_too_old(proposal, datetime.now(UTC))
+    actions = _actions(request, current_run, user, proposal, current, begun=begun, reviews=bool(may_review), old=old)
     return RequestPage(
         request=request,
         kind=KIND_WORDS.get(request.kind, request.kind),
         status=status.status_of(request, current_run),
-        next_step=next_step(request, current_run, progress, current, touched=touched),
+        next_step=next_step(request, current_run, progress, current, touched=touched, old=old),
         revision=revision,
         proposal=proposal,
         facts=facts_of(revision.facts) if revision else (),
@@ -125,6 +128,7 @@ def request_page(request: Request, user: User) -> RequestPage:
         decisions=tuple(d for made in decisions.values() for d in made),
         run=run_page,
         runs=runs,
+        anew=anew_words(revision),
         actions=actions,
         acts=acts.offered(request, current_run, user),
         own_note=_own_note(request, user, actions),
@@ -164,6 +168,8 @@ def _current(runs: Sequence[Run], request: Request) -> Run | None:
 
 def is_live(request: Request, run: Run | None) -> bool:
     """Returns whether the page should go on asking: a worker has something to do."""
+    if request.state == states.IN_REVIEW:
+        return request.next_try_at is not None
     return request.state in LIVE_STATES and (run is None or run_pages.is_live(run))
 
 
@@ -174,15 +180,19 @@ def next_step(
     decisions: Sequence[Decision],
     *,
     touched: bool = False,
+    old: bool = False,
 ) -> str:
-    """Returns what happens next, in one or two sentences. `touched`: a run of some revision has called AWS."""
+    """Returns what happens next, in one or two sentences. `touched`: a run of some revision has called AWS; `old`: it
+    is in review by a look that is too old to approve by.
+    """
     account = request.account.name if request.account else "the AWS account"
     if request.state == states.DRAFT:
         return "Nothing has been sent. Continue the form, check your answers and send them for approval."
     if request.state == states.SUBMITTED:
         return _observing(request, account)
     if request.state == states.IN_REVIEW:
-        return _waiting_for(progress)
+        again = old or request.next_try_at or request.last_code
+        return _looking_again(request, account) if again else _waiting_for(progress)
     if request.state == states.CHANGES_REQUESTED:
         asked = next((d for d in reversed(decisions) if d.decision == "changes"), None)
         who = asked.approver.display_name if asked else "An approver"
@@ -213,6 +223,16 @@ def _observing(request: Request, account: str) -> str:
         return f"{failed} It was tried {request.tries} times. An operator has to look."
     at = f" at {request.next_try_at.astimezone(UTC):%H:%M:%S} UTC" if request.next_try_at else ""
     return f"{failed} The next try starts{at}. Your answers are kept."
+
+
+def _looking_again(request: Request, account: str) -> str:
+    after = "If AWS reads the same, all approvals stand; else it is proposed anew from the same answers."
+    if request.last_code:
+        again = "The next try starts by itself." if request.next_try_at else "Look again once that is settled."
+        return f"Reading {account} again failed: {request.last_code}. {again}"
+    if request.next_try_at:
+        return f"A worker is reading {account} again. {after}"
+    return f"{account} was read too long ago to approve by that, so AWS is looked at again first. {after}"
 
 
 def _waiting_for(progress: Progress | None) -> str:
@@ -266,9 +286,12 @@ def _actions(
     *,
     begun: bool,
     reviews: bool,
+    old: bool,
 ) -> frozenset[str]:
     own = permissions.may_edit(user, request).allowed
     found: set[str] = set()
+    if old and request.next_try_at is None and (own or reviews):
+        found.add("look_again")
     if own:
         found |= _own_actions(request, run, begun=begun)
         found |= {"remind"} if _may_remind(request) else set()

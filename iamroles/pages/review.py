@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from iamroles import eligibility
@@ -15,6 +16,7 @@ from iamroles.eligibility import Bars
 from iamroles.models import Decision, Proposal, Request, Revision, User
 from iamroles.pages import sections as section_pages
 from iamroles.pages import status
+from iamroles.pages.anew import anew_words
 from iamroles.pages.calls import CallWords, words_of
 from iamroles.pages.progress import Progress, Staff, decisions_by_revision, progress_of, staff_of, standing_of
 from iamroles.pages.sections import Passed, Section
@@ -42,7 +44,11 @@ class FindingView:
 
 @dataclass(frozen=True)
 class ReviewPage:
-    """All values of the review page. `closed_reason` says why the person cannot decide; "" when they can."""
+    """All values of the review page. `closed_reason` says why the person cannot decide; "" when they can.
+
+    `anew` says why a worker proposed the revision anew, "" for one that was sent; with `look_too_old` nobody approves
+    before AWS was looked at again.
+    """
 
     request: Request
     proposal: Proposal
@@ -59,6 +65,8 @@ class ReviewPage:
     plan: tuple[CallWords, ...]
     own: Decision | None
     closed_reason: str
+    anew: str
+    look_too_old: bool
     digest: str
 
     @property
@@ -85,8 +93,8 @@ class ReviewPage:
 
     @property
     def approvable(self) -> bool:
-        """False for a forbidden request: it can only be sent back or rejected."""
-        return self.proposal.rated != "forbidden"
+        """False for a forbidden request and by an old look: it can only be sent back or rejected."""
+        return self.proposal.rated != "forbidden" and not self.look_too_old
 
 
 def review_page(request: Request, proposal: Proposal, user: User, to_tick: Sequence[str]) -> ReviewPage:
@@ -114,6 +122,8 @@ def review_page(request: Request, proposal: Proposal, user: User, to_tick: Seque
         plan=tuple(words_of(call) for call in stored.plan),
         own=own,
         closed_reason=_closed_reason(request, proposal, user, own, bars),
+        anew=anew_words(proposal.revision),
+        look_too_old=eligibility.look_too_old(proposal, datetime.now(UTC)),
         digest=proposal.digest,
     )
 

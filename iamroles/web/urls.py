@@ -49,6 +49,7 @@ urlpatterns = [
     path("requests/<ref:request_id>/check/", drafts.request_check, name="request_check"),
     path("requests/<ref:request_id>/discard/", drafts.request_discard, name="request_discard"),
     path("requests/<ref:request_id>/remind/", requests.request_remind, name="request_remind"),
+    path("requests/<ref:request_id>/look/", requests.request_look, name="request_look"),
     path("requests/<ref:request_id>/withdraw/", requests.request_withdraw, name="request_withdraw"),
     path("requests/<ref:request_id>/comment/", requests.request_comment, name="request_comment"),
     path("requests/<ref:request_id>/status/", requests.request_status, name="request_status"),

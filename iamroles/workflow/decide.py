@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django.conf import settings
@@ -15,6 +15,7 @@ from iamroles.rules import approval, states
 from iamroles.transitions import WrongState, move_request, recall_runs, subject_of
 from iamroles.workflow.verbs import (
     Invalid,
+    LookTooOld,
     NotAllowed,
     StaleDigest,
     lock,
@@ -65,7 +66,7 @@ def decide(
     if seen_digest != proposal.digest:
         raise StaleDigest("This request changed after you opened it. Your decision was not recorded. See what changed.")
     if decision == APPROVE:
-        _require_standing(request, proposal)
+        _require_standing(request, proposal, at)
     _check_form(decision, reason, acknowledged, proposal)
     _check_sign_in(signed_in_at, at, proposal.rated)
     if Decision.objects.filter(revision=proposal.revision, approver=user, ended_by="").exists():
@@ -96,12 +97,17 @@ _OUTDATED = {
 }
 
 
-def _require_standing(request: Request, proposal: Proposal) -> None:
-    """Raises StaleDigest when the rules or the AWS account's record are not those that were proposed for."""
+def _require_standing(request: Request, proposal: Proposal, at: datetime) -> None:
+    """Raises StaleDigest when the rules or the AWS account's record are not those that were proposed for, LookTooOld
+    when AWS was looked at too long ago.
+    """
     outdated = eligibility.outdated(request, proposal, current_rules())
     if outdated:
         what = f"{_OUTDATED[outdated]} since {request.reference} was proposed. A worker proposes it anew; review that."
         raise StaleDigest(what, outdated)
+    if eligibility.look_too_old(proposal, at):
+        when = f"{proposal.observed_at.astimezone(UTC):%d %b, %H:%M} UTC"
+        raise LookTooOld(f"AWS was read on {when}, too long ago to approve by. Look again first.")
 
 
 def _check_form(decision: str, reason: str, acknowledged: Sequence[str], proposal: Proposal) -> None:
@@ -221,7 +227,7 @@ def take_back(*, request_id: int, user: User, actor: Actor, at: datetime) -> Req
         "approval": str(standing.pk),
         "cause": "taken_back",
     }
-    fields = {"approved_at": None}
+    fields = {"approved_at": None, "next_try_at": None}
     return move_request(request, "take_back", event="approval.taken_back", actor=actor, at=at, data=data, fields=fields)
 
 

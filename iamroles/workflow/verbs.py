@@ -49,6 +49,12 @@ class StaleDigest(Refused):
     code = "stale_digest"
 
 
+class LookTooOld(StaleDigest):
+    """AWS was looked at too long ago to approve by what it read; it is looked at again first (409)."""
+
+    code = "look_too_old"
+
+
 class Invalid(Refused):
     """Something that the verb needs is missing or wrong (422). `field` names the form's field."""
 

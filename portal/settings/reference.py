@@ -60,6 +60,7 @@ MEANINGS: Final = {
     "ROLEDESK_SWEEP_SECONDS": "How often workers and tend look for due work that no message told of.",
     "ROLEDESK_VERIFY_PAUSE_SECONDS": "Between two looks that must agree before a request is called applied.",
     "ROLEDESK_WRITES_PER_SECOND": "At most so many writing calls to one AWS account.",
+    "ROLEDESK_LOOK_HOLDS_HOURS": "How old a look at AWS may be to approve by it; then it is made again first.",
     "ROLEDESK_SEAL_LAG_SECONDS": "From how late on sealing is an alarm.",
     "ROLEDESK_SEAL_PAUSE_SECONDS": "From how late on nothing that adds rights is applied.",
     "ROLEDESK_AWS_ENDPOINT": "Must be empty in production: it would point at a simulator.",

@@ -18,10 +18,11 @@ from iamroles.pages import request_list as list_pages
 from iamroles.pages import requests as request_pages
 from iamroles.rules import risk
 from iamroles.transitions import WrongState
+from iamroles.web import typed_decision
 from iamroles.web.caller import actor_of, user_of
 from iamroles.web.once import once
 from iamroles.web.reading import load_request, may_look, refuse_look
-from iamroles.workflow import decide, remind, withdraw
+from iamroles.workflow import decide, fresh_look, remind, withdraw
 from iamroles.workflow.verbs import Invalid, NotAllowed
 
 
@@ -137,6 +138,28 @@ def request_remind(request: HttpRequest, request_id: int) -> HttpResponse:
         told = remind.remind(request_id=row.pk, user=user, actor=actor_of(request), at=datetime.now(UTC))
         people = "1 person is" if told == 1 else f"{told} people are"
         messages.success(request, f"{people} reminded of {row.reference}.")
+        return address
+
+    try:
+        return once(request, user, produce, meanwhile=address)
+    except NotAllowed as error:
+        return render(request, "403.html", {"reason": str(error), "back": address}, status=403)
+    except (Invalid, WrongState) as error:
+        context = {"reason": str(error), "back": address, "reference": row.reference}
+        return render(request, "409.html", context, status=409)
+
+
+@login_required
+@require_POST
+def request_look(request: HttpRequest, request_id: int) -> HttpResponse:
+    """Has AWS looked at again for what is in review by an old look; what an approver typed meanwhile is kept."""
+    row = load_request(request_id)
+    user = user_of(request)
+    address = reverse("request_detail", args=[row.pk])
+
+    def produce() -> str:
+        fresh_look.order_look(request_id=row.pk, user=user, actor=actor_of(request), at=datetime.now(UTC))
+        typed_decision.keep(request, row.pk, typed_decision.read(request.POST))
         return address
 
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -24,24 +23,14 @@ from iamroles.pages import review as review_pages
 from iamroles.pages.progress import decisions_by_revision, progress_of
 from iamroles.rules import risk
 from iamroles.transitions import WrongState
+from iamroles.web import typed_decision
 from iamroles.web import viewed as viewed_marks
 from iamroles.web.caller import actor_of, signed_in_at, user_of
 from iamroles.web.once import once
 from iamroles.web.reading import load_request, may_look, refuse_look
+from iamroles.web.typed_decision import Typed
 from iamroles.workflow import decide
-from iamroles.workflow.verbs import Invalid, NotAllowed, SignInTooOld, StaleDigest
-
-_KEPT = "typed_decision"
-
-
-@dataclass(frozen=True)
-class Typed:
-    """What an approver typed and ticked, so that no refusal loses it."""
-
-    decision: str = ""
-    reason: str = ""
-    acknowledged: tuple[str, ...] = ()
-    proposal_digest: str = ""
+from iamroles.workflow.verbs import Invalid, LookTooOld, NotAllowed, SignInTooOld, StaleDigest
 
 
 @login_required
@@ -76,9 +65,8 @@ def approval_review(request: HttpRequest, request_id: int) -> HttpResponse:
     other = _other(request)
     if other is not None and not (seen := may_look(request, other)).allowed:
         return refuse_look(request, "view_review", seen, other)
-    kept = request.session.get(_KEPT)
-    typed = _typed_from(kept) if kept and kept.get("request_id") == row.pk else Typed()
-    return _review(request, row, typed, other=other, kept=bool(typed.decision))
+    typed = typed_decision.kept(request, row.pk)
+    return _review(request, row, typed, other=other, kept=bool(typed))
 
 
 def _other(request: HttpRequest) -> Request | None:
@@ -102,15 +90,6 @@ def _against(request: HttpRequest, proposal: Proposal, row: Request, other: Requ
     else:
         against = against_pages.against_revision(proposal) if chosen == against_pages.REVISION else None
     return {"against": against, "against_name": chosen if against else against_pages.BASE}
-
-
-def _typed_from(kept: dict[str, Any]) -> Typed:
-    return Typed(
-        decision=str(kept.get("decision", "")),
-        reason=str(kept.get("reason", "")),
-        acknowledged=tuple(map(str, kept.get("acknowledged", ()))),
-        proposal_digest=str(kept.get("proposal_digest", "")),
-    )
 
 
 def _review(
@@ -144,12 +123,7 @@ def approval_decide(request: HttpRequest, request_id: int) -> HttpResponse:
     if not allowed.allowed:
         return refuse_look(request, "decide", allowed, row)
     user = user_of(request)
-    typed = Typed(
-        decision=request.POST.get("decision", "")[:20],
-        reason=request.POST.get("reason", ""),
-        acknowledged=tuple(request.POST.getlist("acknowledged")),
-        proposal_digest=request.POST.get("proposal_digest", "")[:64],
-    )
+    typed = typed_decision.read(request.POST)
     viewed_marks.keep(request, row.pk, request.POST.getlist("viewed"))
     try:
         return once(request, user, lambda: _decide(request, row, user, typed), meanwhile=reverse("approval_queue"))
@@ -158,6 +132,8 @@ def approval_decide(request: HttpRequest, request_id: int) -> HttpResponse:
     except NotAllowed as error:
         context = {"reason": str(error), "request_row": row, "typed": typed}
         return render(request, "iamroles/approval_refused.html", context, status=403)
+    except LookTooOld as error:
+        return _review(request, row, typed, 409, problems=[("look-again", str(error))])
     except StaleDigest as error:
         return _changed(request, row, typed, str(error))
     except Invalid as error:
@@ -196,7 +172,7 @@ def _decide(request: HttpRequest, row: Request, user: User, typed: Typed) -> str
         actor=actor_of(request),
         at=datetime.now(UTC),
     )
-    request.session.pop(_KEPT, None)
+    typed_decision.forget(request)
     address = reverse("request_detail", args=[row.pk])
     text = _outcome(row, typed.decision)
     messages.success(request, format_html('{} <a href="{}">View {}</a>', text, address, row.reference))
@@ -220,7 +196,7 @@ def _outcome(row: Request, decision: str) -> str:
 
 
 def _sign_in_again(request: HttpRequest, row: Request, typed: Typed) -> HttpResponse:
-    request.session[_KEPT] = {**asdict(typed), "acknowledged": list(typed.acknowledged), "request_id": row.pk}
+    typed_decision.keep(request, row.pk, typed)
     messages.info(request, "Your decision is kept. Confirm that it is you, then send it.")
     following = urlencode({"next": reverse("approval_review", args=[row.pk])})
     return redirect(f"{reverse('account_reauthenticate')}?{following}")

@@ -28,6 +28,7 @@ from iamroles.models import (
     ManagedRole,
     Notice,
     ObservationOrder,
+    Proposal,
     ProposedChange,
     Request,
     Resolution,
@@ -144,6 +145,14 @@ def _review(here: World, whose: str) -> Request:
     return _answers(row, {**ROLE_ANSWERS, "team": team, "account": account.number, "role_name": row.role_name})
 
 
+def _old(here: World, whose: str) -> Request:
+    """In review by a look at AWS that is too old to approve by. Whom it was told to is not of interest here."""
+    row = world.in_review(asks(here, whose)[0], facts_for(here, whose, "old"))
+    Proposal.objects.filter(revision__request=row).update(observed_at=world.now() - timedelta(hours=25))
+    Notice.objects.filter(request=row).delete()
+    return row
+
+
 def _given_up(here: World, whose: str) -> Request:
     row = world.sent(asks(here, whose)[0], facts_for(here, whose, "given-up"))
     Request.objects.filter(pk=row.pk).update(next_try_at=None, tries=12, last_code="AccessDenied")
@@ -250,6 +259,7 @@ def _applied(here: World, whose: str) -> Request:
 THINGS: Final[dict[str, Callable[[World, str], Request]]] = {
     "draft": _draft,
     "review": _review,
+    "old": _old,
     "given_up": _given_up,
     "approved": _approved,
     "waiting": _waiting,

@@ -243,7 +243,7 @@ def proposed(
             "approvals_needed": [r.as_mapping() for r in value.requirements],
             "expires_at": f"{at + timedelta(days=7):%Y-%m-%dT%H:%M:%SZ}",
         },
-        fields={"risk": value.risk, "title": value.title},
+        fields={"risk": value.risk, "title": value.title, "next_try_at": None},
     )
     return stored
 
