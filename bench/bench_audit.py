@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import select
 import subprocess
 import sys
 import tempfile
@@ -102,7 +103,7 @@ def writing_beside_the_sealer(folder: Path) -> Iterator[Figure]:
     plain, beside = [], []
     for turn in range(ROUNDS):
         plain += write_for(SECONDS, first=turn * 1_000_000)
-        with sealing(sealer):
+        with sealing(folder):
             beside += write_for(SECONDS, first=turn * 1_000_000 + 500_000)
         sealer.seal_all(at=datetime.now(UTC))
     baseline = Figure(f"{WRITERS} writers, an event each, no sealer", tuple(plain))
@@ -145,24 +146,28 @@ def write_for(seconds: float, *, first: int) -> list[float]:
 
 
 @contextmanager
-def sealing(sealer: Any) -> Iterator[None]:
-    """Seals every second beside the block, as `tend` does, until it ends."""
-    from django.db import connections
+def sealing(folder: Path) -> Iterator[None]:
+    """Seals every second beside the block in a process of its own, as `tend` does, until it ends."""
+    script = "import django, sys; django.setup(); from bench.bench_audit import seal_on; seal_on(sys.argv[1])"
+    command = [sys.executable, "-c", script, str(folder)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdout.readline()  # it is there
+        try:
+            yield
+        finally:
+            process.stdin.close()
+    if process.returncode:
+        raise RuntimeError("the sealer failed")
 
-    stop = threading.Event()
 
-    def loop() -> None:
-        while not stop.wait(1):
-            sealer.seal(at=datetime.now(UTC))
-        connections.close_all()
-
-    thread = threading.Thread(target=loop)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
+def seal_on(folder: str) -> None:
+    """Seals every second until standard input ends; begins with a line to say that it is there."""
+    sealer = new_sealer(Path(folder), "writers")
+    print(flush=True)
+    while not select.select([sys.stdin], [], [], 1)[0]:
+        sealer.seal(at=datetime.now(UTC))
 
 
 def new_sealer(folder: Path, kept: str) -> Any:
