@@ -45,23 +45,30 @@ def _by(said: dict[str, Any]) -> str | None:
 
 
 def wrong_people(using: str) -> Iterator[str]:
-    """Yields a sentence for each person who is active or not, or was let in by somebody, unlike their events."""
+    """Yields a sentence for each person who is active or not, signs in, or was let in, unlike their events.
+
+    Whoever signs in by an e-mail address has no other one: it is who they are to the rules, and nothing changes it.
+    """
     active: dict[str, tuple[bool, str]] = {}
-    made: dict[str, tuple[str | None, str]] = {}
+    made: dict[str, tuple[str | None, str, str]] = {}
     for action, event, person, said in _told(using, "user.created", "user.changed", "user.deactivated"):
         if action == "user.created":
-            made[person] = (_by(said), event)
+            made[person] = (_by(said), said["data"]["user"], event)
             active[person] = (True, event)
         elif action == "user.deactivated" or "is_active" in said["data"]["changes"]:
             active[person] = (action != "user.deactivated", event)
-    rows = User.objects.using(using).order_by("pk").values_list("pk", "username", "is_active", "invited_by_id")
+    rows = User.objects.using(using).order_by("pk").values_list("pk", "username", "email", "is_active", "invited_by_id")
     known = set(map(str, User.objects.using(using).values_list("pk", flat=True)))
-    for pk, login, is_active, invited_by in rows.iterator(chunk_size=2_000):
+    for pk, login, email, is_active, invited_by in rows.iterator(chunk_size=2_000):
         was, event = active.get(str(pk), (True, ""))
         if was != is_active:
             left = f"{event} left them otherwise" if event else "no event tells of it"
             yield f"the person {pk} ({login}) is {'active' if is_active else 'not active'}, but {left}"
-        by, event = made.get(str(pk), (None, ""))
+        by, told, event = made.get(str(pk), (None, login, ""))
+        if login != told:
+            yield f"the person {pk} signs in as {login}, but {event} says {told}"
+        elif "@" in login and email != login:
+            yield f"the e-mail address of the person {pk} ({login}) is another one"
         if event and not _same_person(by, _text(invited_by), known):
             yield f"the person {pk} ({login}) was let in by another person than {event} says"
 
