@@ -11,6 +11,7 @@ from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -19,6 +20,7 @@ from django.views.decorators.http import require_http_methods
 from iamroles.browsers import browser_of
 from iamroles.web.caller import signed_in_at, user_of
 from iamroles.web.once import SeeOther
+from iamroles.web.sessions import record_ended_elsewhere
 
 
 @login_required
@@ -40,8 +42,11 @@ def _end(request: HttpRequest) -> HttpResponse:
     named = request.POST.get("session")
     if named is not None:
         others = others.filter(pk=int(named) if named.isascii() and named.isdigit() and len(named) < 19 else 0)
-    ended = list(others)
-    end_sessions(request, ended)
+    ended = list(others.select_related("user"))
+    with transaction.atomic():
+        end_sessions(request, ended)
+        for row in ended:
+            record_ended_elsewhere(request, row)
     messages.success(request, _said(ended, named is not None))
     return SeeOther(reverse("usersessions_list"))
 

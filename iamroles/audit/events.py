@@ -41,7 +41,7 @@ EVENTS: Final[dict[str, Keys]] = {
     # signing in
     "session.started": _keys("method mfa"),
     "session.refused": _keys("method code typed_name"),
-    "session.ended": _keys("cause"),
+    "session.ended": _keys("cause", "session"),
     "session.confirmed": _keys("method"),
     "session.not_confirmed": _keys("method code"),
     "sign_in.throttled": _keys("scope until"),

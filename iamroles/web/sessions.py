@@ -25,7 +25,7 @@ from django.db.models.signals import post_delete, post_save
 from django.http import HttpRequest
 
 from iamroles import audit
-from iamroles.audit import Actor, Subject
+from iamroles.audit import Actor, Subject, config
 from iamroles.models import User
 from iamroles.web.caller import actor_of
 
@@ -74,6 +74,17 @@ def _ended(sender: Any, request: HttpRequest, user: User | None, **_: Any) -> No
             at=datetime.now(UTC),
             data={"cause": "signed_out"},
         )
+
+
+def record_ended_elsewhere(request: HttpRequest, ended: UserSession) -> None:
+    """Records that a person ended another session of theirs, with its digest. Inside the caller's transaction."""
+    audit.record(
+        "session.ended",
+        actor=actor_of(request),
+        subject=_subject(ended.user),
+        at=datetime.now(UTC),
+        data={"cause": "ended from another session", "session": config.session_hash(ended.session_key)},
+    )
 
 
 def _confirmed(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import UTC, datetime
 
@@ -10,6 +11,8 @@ from allauth.usersessions.models import UserSession
 from django.test import Client
 from django.urls import reverse
 
+from iamroles.audit import config
+from iamroles.models import AuditEvent
 from tests.integration.web_review.conftest import NewClient
 from tests.integration.web_review.test_review import text_of
 from tests.integration.web_review.world import World
@@ -67,6 +70,11 @@ def test_ends_one_other_and_says_which(browsers: Browsers) -> None:
     assert (answer.status_code, answer["Location"]) == (303, PAGE)
     assert "Chrome on Windows, signed in 23 Nov 2026, 14:02 UTC, is signed out." in text_of(mei.get(PAGE))
     assert (is_in(mei), is_in(gone), is_in(stays)) == (True, False, True)
+    (event,) = AuditEvent.objects.filter(action="session.ended")
+    told = json.loads(event.canon)
+    assert told["data"] == {"cause": "ended from another session", "session": config.session_hash(row.session_key)}
+    assert (told["actor"]["name"], told["object"]["name"]) == ("Mei Tanaka", "Mei Tanaka")
+    assert row.session_key not in event.canon
     mei.post(PAGE, {"session": row.pk})
     assert "had ended already" in text_of(mei.get(PAGE))
 
