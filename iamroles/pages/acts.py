@@ -1,21 +1,14 @@
-"""The operators' acts on a request: which are offered to whom in which state, and what their confirm pages say.
-
-The table is that of the request page; the verbs in `workflow` decide again.
-"""
+"""What the confirm pages of the operators' acts say. To whom they are offered in which state is told in `offers`."""
 
 from __future__ import annotations
 
-from collections.abc import Container
 from dataclasses import dataclass
 from typing import Final
 
-from iamroles import permissions
-from iamroles.models import Request, Run, Step, Tally, User, tally
+from iamroles.models import Request, Step, Tally, User, tally
 from iamroles.pages import status
+from iamroles.pages.offers import OPERATING, OPERATOR, Case, slugs_for
 from iamroles.pages.status import Status
-from iamroles.rules import states
-
-CHECK: Final = "check"  # holding AWS against the request, and from there marking it resolved
 
 
 @dataclass(frozen=True)
@@ -23,7 +16,6 @@ class Act:
     """One act. `button` may hold {from_step}; `effects` are the sentences of the confirm page."""
 
     slug: str
-    name: str
     question: str
     button: str
     effects: tuple[str, ...]
@@ -31,16 +23,20 @@ class Act:
     lists_steps: bool = False
     asks_newer: bool = False
 
+    @property
+    def name(self) -> str:
+        """What its button is called."""
+        return OPERATING[self.slug]
+
 
 _STAYS = "What is in place stays as it is; a worker looks at AWS first and goes on with what is not done."
 _AS_APPROVED = "Only what was approved is applied. If AWS reads otherwise by now, the run stops again as a conflict."
 ACTS: Final[dict[str, Act]] = {
     act.slug: act
     for act in (
-        Act("retry", "Retry", "Retry {ref}?", "Retry{from_step}", (_STAYS, _AS_APPROVED), lists_steps=True),
+        Act("retry", "Retry {ref}?", "Retry{from_step}", (_STAYS, _AS_APPROVED), lists_steps=True),
         Act(
             "release",
-            "Release from quarantine",
             "Release {ref} from quarantine?",
             "Release and retry{from_step}",
             ("It was held back after too many tries or worker deaths. The count starts at zero.", _STAYS, _AS_APPROVED),
@@ -48,7 +44,6 @@ ACTS: Final[dict[str, Act]] = {
         ),
         Act(
             "renew-plan",
-            "Renew plan",
             "Renew the plan of {ref}?",
             "Renew the plan of {ref}",
             (
@@ -60,7 +55,6 @@ ACTS: Final[dict[str, Act]] = {
         ),
         Act(
             "abandon",
-            "Abandon",
             "Abandon {ref}?",
             "Abandon {ref}",
             (
@@ -73,7 +67,6 @@ ACTS: Final[dict[str, Act]] = {
         ),
         Act(
             "try-now",
-            "Try now",
             "Try {ref} now?",
             "Try {ref} now",
             (
@@ -83,7 +76,6 @@ ACTS: Final[dict[str, Act]] = {
         ),
         Act(
             "look-again",
-            "Look again",
             "Look at AWS again for {ref}?",
             "Look again for {ref}",
             (
@@ -93,7 +85,6 @@ ACTS: Final[dict[str, Act]] = {
         ),
         Act(
             "retry-follow-up",
-            "Try the follow-up again",
             "Try the follow-up of {ref} again?",
             "Try the follow-up again",
             (
@@ -103,7 +94,6 @@ ACTS: Final[dict[str, Act]] = {
         ),
         Act(
             "force-lease",
-            "Force lease",
             "Take the lease away for {ref}?",
             "Force the lease of {ref}",
             (
@@ -115,49 +105,6 @@ ACTS: Final[dict[str, Act]] = {
         ),
     )
 }
-_BY_REASON: Final = {
-    "blocked": ("retry", "renew-plan", "abandon", CHECK),
-    "quarantined": ("release", "renew-plan", "abandon", CHECK),
-    "conflict": ("renew-plan", "abandon", CHECK),
-    "invalid": ("abandon",),
-}
-_CHECKED: Final = ("applied", "resolved", "already_right", "handed_over")
-
-
-def offered_slugs(
-    request: Request, run: Run | None, user: User, involved: Container[int] | None = None
-) -> tuple[str, ...]:
-    """Returns the acts that this person has on the request in its state, in the order of the page; `run` is current.
-
-    `involved` are the requests that `permissions.involved_in` names, where a list has asked for all of them at once.
-    """
-    if not permissions.may_operate(user).allowed:
-        return ()
-    if request.state == states.SUBMITTED:
-        return ("look-again",) if request.next_try_at is None else ()
-    if request.state == states.CLOSED and request.stopped_follow_up() is not None:
-        return ("retry-follow-up", CHECK)
-    if request.outcome in _CHECKED:
-        return (CHECK,)
-    if request.state != states.APPROVED or run is None:
-        return ()
-    if run.state == states.WAITING:
-        return ("try-now",)
-    slugs = _BY_REASON.get(run.stop_reason, ())
-    if CHECK not in slugs:
-        return slugs
-    mine = request.pk in (permissions.involved_in(user, [request.pk]) if involved is None else involved)
-    return tuple(slug for slug in slugs if not (mine and slug in ("release", CHECK)))
-
-
-def offered(
-    request: Request, run: Run | None, user: User, involved: Container[int] | None = None
-) -> tuple[tuple[str, str], ...]:
-    """Returns the same acts as (slug, what the page calls it)."""
-    check = "Check against AWS" if request.state == states.CLOSED else "Mark resolved"
-    return tuple(
-        (slug, check if slug == CHECK else ACTS[slug].name) for slug in offered_slugs(request, run, user, involved)
-    )
 
 
 @dataclass(frozen=True)
@@ -184,7 +131,7 @@ def act_page(request: Request, act: Act, user: User) -> ActPage:
         request=request,
         act=act,
         status=status.status_of(request, run),
-        offered=act.slug == "force-lease" or act.slug in offered_slugs(request, run, user),
+        offered=act.slug == "force-lease" or act.slug in slugs_for(Case(request, run, user), (OPERATOR,)),
         known=known,
         button=act.button.format(ref=request.reference, from_step=from_step),
         question=act.question.format(ref=request.reference),

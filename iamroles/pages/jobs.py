@@ -12,7 +12,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 from iamroles import permissions
 from iamroles.models import AwsAccount, KillSwitch, Lease, Request, Run, User
 from iamroles.pages import status
-from iamroles.pages.acts import offered
+from iamroles.pages.offers import Button, Case, operators_buttons
 from iamroles.pages.operations import FOLLOW_UPS_LATE
 from iamroles.pages.status import Status
 from iamroles.rules import states
@@ -31,7 +31,7 @@ class Job:
     code: str
     since: datetime
     run: Run | None
-    acts: tuple[tuple[str, str], ...]
+    buttons: tuple[Button, ...]
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def _job(row: Request, user: User, involved: Container[int]) -> Job:
         code=str(run.detail.get("code") or "") if run else row.last_code,
         since=(run.ended_at or run.seen_at) if run else row.updated_at,
         run=run,
-        acts=offered(row, run, user, involved),
+        buttons=operators_buttons(Case(row, run, user, involved=involved)),
     )
 
 

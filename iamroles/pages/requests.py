@@ -12,12 +12,11 @@ from typing import Final
 
 from django.utils.crypto import salted_hmac
 
-from iamroles import eligibility, notices, permissions
+from iamroles import eligibility
 from iamroles.blueprints import DeployerFacts, terraform
 from iamroles.blueprints import facts as facts_module
-from iamroles.blueprints.facts import DEPLOYER
 from iamroles.models import Decision, Proposal, Request, Revision, Run, Step, User
-from iamroles.pages import acts, status
+from iamroles.pages import offers, status
 from iamroles.pages import runs as run_pages
 from iamroles.pages import sections as section_pages
 from iamroles.pages.anew import anew_words
@@ -25,6 +24,7 @@ from iamroles.pages.attaching import Attaching, attaching_of
 from iamroles.pages.calls import CallWords, words_of
 from iamroles.pages.drafts import deployer_key
 from iamroles.pages.facts import Fact, facts_of
+from iamroles.pages.offers import Button, Case
 from iamroles.pages.progress import Progress, Staff, decisions_by_revision, progress_of, staff_of, standing_of
 from iamroles.pages.runs import RunPage
 from iamroles.pages.sections import Section
@@ -47,10 +47,7 @@ KIND_WORDS: Final = {
 
 @dataclass(frozen=True)
 class RequestPage:
-    """All values of the request page for one person. `actions` and the operators' `acts` are slugs.
-
-    The template knows the former; the latter are those of `pages.acts`.
-    """
+    """All values of the request page for one person."""
 
     request: Request
     kind: str
@@ -67,19 +64,17 @@ class RequestPage:
     run: RunPage | None
     runs: tuple[Run, ...]
     anew: str
-    actions: frozenset[str]
-    acts: tuple[tuple[str, str], ...]
+    buttons: tuple[Button, ...]
     own_note: str
     terraform: str
     attaching: Attaching | None
-    removable: str
     live: bool
     marker: str
 
     @property
-    def form_name(self) -> str:
-        """The URL name of the form in which the request goes on."""
-        return f"{self.request.kind}_request_new"
+    def offered(self) -> frozenset[str]:
+        """The slugs of the buttons."""
+        return frozenset(button.slug for button in self.buttons)
 
 
 def markers(user: User, request: Request, run: Run | None, steps: Sequence[Step]) -> str:
@@ -110,9 +105,12 @@ def request_page(request: Request, user: User) -> RequestPage:
     staff = staff_of(proposal, current, bars) if deciding and proposal and bars else None
     touched = bool(runs) and request.touched()
     begun = touched and current_run is not None and request.begun()
-    may_review = deciding and proposal and bars and eligibility.may_decide(user, proposal, bars).allowed
+    decides = bool(deciding and proposal and bars and eligibility.may_decide(user, proposal, bars).allowed)
+    given = standing_of(decisions, proposal.revision_id, user.pk) if proposal else None
     old = deciding and proposal is not None and eligibility.look_too_old(proposal, datetime.now(UTC))
-    actions = _actions(request, current_run, user, proposal, current, begun=begun, reviews=bool(may_review), old=old)
+    gave = given is not None and given.decision == "approve"
+    case = Case(request, current_run, user, begun=begun, decides=decides, gave=gave, old=old)
+    removable = _removable(request, revision)
     return RequestPage(
         request=request,
         kind=KIND_WORDS.get(request.kind, request.kind),
@@ -129,12 +127,10 @@ def request_page(request: Request, user: User) -> RequestPage:
         run=run_page,
         runs=runs,
         anew=anew_words(revision),
-        actions=actions,
-        acts=acts.offered(request, current_run, user),
-        own_note=_own_note(request, user, actions),
+        buttons=offers.buttons(case, removable),
+        own_note=_own_note(request, user),
         terraform=_terraform(request, stored) if stored else "",
         attaching=attaching_of(request, revision),
-        removable=_removable(request, revision),
         live=is_live(request, current_run),
         marker=markers(user, request, latest, steps),
     )
@@ -277,71 +273,7 @@ _CLOSED: Final = {
 }
 
 
-def _actions(
-    request: Request,
-    run: Run | None,
-    user: User,
-    proposal: Proposal | None,
-    decisions: Sequence[Decision],
-    *,
-    begun: bool,
-    reviews: bool,
-    old: bool,
-) -> frozenset[str]:
-    own = permissions.may_edit(user, request).allowed
-    found: set[str] = set()
-    if old and request.next_try_at is None and (own or reviews):
-        found.add("look_again")
-    if own:
-        found |= _own_actions(request, run, begun=begun)
-        found |= {"remind"} if _may_remind(request) else set()
-    if request.state != states.DRAFT:
-        found.add("comment")
-    if reviews:
-        found.add("review")
-    standing = {proposal.revision_id: list(decisions)} if proposal else {}
-    given = standing_of(standing, proposal.revision_id, user.pk) if proposal else None
-    if given and given.decision == "approve" and request.state in (states.IN_REVIEW, states.APPROVED) and not begun:
-        found.add("take_back")
-        found.discard("review")
-    return frozenset(found)
-
-
-def _may_remind(request: Request) -> bool:
-    """True once those who can decide were told long enough ago."""
-    if request.state != states.IN_REVIEW:
-        return False
-    allowed_at = notices.next_reminder(request)
-    return allowed_at is None or allowed_at <= datetime.now(UTC)
-
-
-def _own_actions(request: Request, run: Run | None, *, begun: bool) -> set[str]:
-    if request.outcome in _COPIED:
-        return {"copy"}
-    if request.outcome in ("applied", "already_right") and request.kind != "removal":
-        return {"ask_removal", "ask_change"} if request.kind == DEPLOYER else {"ask_removal"}
-    return {
-        states.DRAFT: {"continue", "discard"},
-        states.SUBMITTED: {"withdraw"},
-        states.IN_REVIEW: {"edit", "withdraw"},
-        states.CHANGES_REQUESTED: {"edit", "withdraw"},
-        states.APPROVED: ({"withdraw"} if not begun else set()) | _STOPPED.get(run.stop_reason if run else "", set()),
-    }.get(request.state, set())
-
-
-_COPIED: Final = ("rejected", "withdrawn", "expired", "abandoned", "superseded")
-_STOPPED: Final[dict[str, set[str]]] = {
-    "blocked": {"ask_retry"},
-    "quarantined": {"ask_retry"},
-    "conflict": {"see_difference"},
-    "invalid": {"copy"},
-}
-
-
-def _own_note(request: Request, user: User, actions: frozenset[str]) -> str:
-    """Returns why there is no decision here for somebody who might expect one."""
-    if request.state != states.IN_REVIEW or "review" in actions or "take_back" in actions:
-        return ""
-    if request.requester_id == user.pk:
-        return "You asked for this, so someone else must approve it."
-    return ""
+def _own_note(request: Request, user: User) -> str:
+    """Returns why there is no decision here for the one who might expect it."""
+    own = request.state == states.IN_REVIEW and request.requester_id == user.pk
+    return "You asked for this, so someone else must approve it." if own else ""

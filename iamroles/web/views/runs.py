@@ -10,8 +10,8 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from iamroles.models import Request, Run, Step
-from iamroles.pages import acts as act_pages
 from iamroles.pages import runs as run_pages
+from iamroles.pages.offers import Case, operators_buttons
 from iamroles.web.caller import user_of
 from iamroles.web.reading import load_request, may_look, refuse_look
 
@@ -58,4 +58,4 @@ def _context(request: HttpRequest, row: Request, run: Run) -> dict[str, Any]:
     user, current = user_of(request), row.latest_run()
     latest = current is not None and current.pk == run.pk
     page = run_pages.run_page(row, run, list(run.steps.all()), user, latest=latest)
-    return {"page": page, "acts": act_pages.offered(row, current, user) if latest else ()}
+    return {"page": page, "buttons": operators_buttons(Case(row, current, user)) if latest else ()}

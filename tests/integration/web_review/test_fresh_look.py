@@ -17,7 +17,7 @@ from tests.integration.web_review.test_review import form, review_address, text_
 from tests.integration.web_review.world import World
 
 Key = Callable[[], str]
-AGAIN = "Look again first</button>"
+AGAIN = ">Look again first</button>"
 
 
 def aged(row: Request) -> Request:
@@ -55,7 +55,7 @@ class TestOffering:
 
     def test_nobody_else_finds_it(self, here: World, old: Request) -> None:
         for login in ("theo", "mei", "idris", "oskar"):
-            assert "look_again" not in request_page(old, here.people[login]).actions, login
+            assert "look-first" not in request_page(old, here.people[login]).offered, login
 
 
 class TestOrdering:

@@ -351,3 +351,12 @@ def finished(run: Run) -> Run:
         fields={"outcome": "applied"},
     )
     return run
+
+
+def finished_run(row: Request) -> Run:
+    """A run of an approved request, with all its steps done and verified; the request is applied."""
+    proposal = row.current_proposal()
+    assert proposal is not None
+    run = run_of(row, len(read(proposal.canonical).plan))
+    finished(run)
+    return run
