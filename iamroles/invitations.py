@@ -6,12 +6,17 @@ holds for `PASSWORD_RESET_TIMEOUT` (three days).
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django.contrib.auth.tokens import PasswordResetTokenGenerator
 from django.core.mail import send_mail
+from django.db import transaction
 from django.urls import reverse
 from django.utils.encoding import force_bytes
 from django.utils.http import urlsafe_base64_encode
 
+from iamroles import audit
+from iamroles.audit import Actor, Subject
 from iamroles.models import User
 
 
@@ -34,16 +39,33 @@ def waits(user: User) -> bool:
 
 
 def path(user: User) -> str:
-    """Returns a fresh link without the host. Whoever has it becomes this person: it goes to nobody else."""
+    """Returns a link without the host. Whoever has it becomes this person: only `issue` lets one out."""
     return reverse("invitation", args=[urlsafe_base64_encode(force_bytes(user.pk)), tokens.make_token(user)])
 
 
-def send(user: User, base_url: str) -> None:
+def issue(user: User, by: str, *, actor: Actor, at: datetime) -> str:
+    """Returns a fresh link without the host, and records for whom it was made and how it goes ("mail", "printed").
+
+    Whoever has it becomes this person: it goes to nobody else, and never out without its event.
+    """
+    with transaction.atomic():
+        audit.record(
+            "user.invited",
+            actor=actor,
+            subject=Subject("user", str(user.pk), user.display_name),
+            at=at,
+            data={"user": user.get_username(), "by": by},
+        )
+    return path(user)
+
+
+def send(user: User, base_url: str, *, actor: Actor, at: datetime) -> None:
     """Mails the link. Raises what the mail backend raises: OSError or SMTPException."""
+    link = f"{base_url.rstrip('/')}{issue(user, 'mail', actor=actor, at=at)}"
     text = (
         f"Hello {user.display_name},\n\n"
         f"you are invited to Roledesk at {base_url}.\n"
-        f"Choose your password here, within three days and only once:\n\n{base_url.rstrip('/')}{path(user)}\n\n"
+        f"Choose your password here, within three days and only once:\n\n{link}\n\n"
         f"You then sign in as {user.get_username()}. If you did not expect this, do nothing.\n"
     )
     send_mail("Your invitation to Roledesk", text, None, [user.email])

@@ -48,6 +48,7 @@ EVENTS: Final[dict[str, Keys]] = {
     "credential.changed": _keys("kind change"),
     # people and teams
     "user.created": _keys("user changes"),
+    "user.invited": _keys("user by"),
     "user.changed": _keys("user changes"),
     "user.deactivated": _keys("user changes"),
     "membership.granted": _keys("user group", "change proposed_by cause"),
@@ -151,6 +152,7 @@ EVENTS: Final[dict[str, Keys]] = {
     "disclosure.erased": _keys("event path"),
     # the portal
     "setting.changed": _keys("name changes"),
+    "mail.tested": _keys("taken", "error_class"),
     "portal.started": _keys("version settings_digest"),
     "portal.migrated": _keys("version settings_digest"),
 }

@@ -21,6 +21,7 @@ SENTENCES: Final[dict[str, str]] = {
     "sign_in.throttled": "Signing in was slowed down for {scope} until {until}.",
     "credential.changed": "{actor} changed a credential of {object}: {kind}, {change}.",
     "user.created": "{actor} added the person {object}.",
+    "user.invited": "{actor} made an invitation link for {object} ({by}).",
     "user.changed": "{actor} changed the person {object}: {changes}.",
     "user.deactivated": "{actor} deactivated {object}.",
     "membership.granted": "{actor} put {object} into {group}.",
@@ -117,6 +118,7 @@ SENTENCES: Final[dict[str, str]] = {
     "signing_key.revoked": "The audit key was revoked.",
     "disclosure.erased": "{actor} erased the clear value of {path} in {event}.",
     "setting.changed": "{actor} changed the setting {name}.",
+    "mail.tested": "{actor} sent a test mail; taken by the mail server: {taken}.",
     "portal.started": "The portal started, version {version}.",
     "portal.migrated": "The database was migrated for version {version}.",
 }

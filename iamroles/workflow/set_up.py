@@ -8,6 +8,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
+from django.db import transaction
+
 from iamroles import audit
 from iamroles.audit import Actor, Subject
 from iamroles.models import User
@@ -17,6 +19,19 @@ from iamroles.workflow import organisation
 from iamroles.workflow.verbs import Invalid, require_reason, verb
 
 OPEN: Final = "open"
+
+
+def record_test_mail(error: Exception | None, *, actor: Actor, at: datetime) -> None:
+    """Records that a test mail was sent, and whether the mail server took it."""
+    with transaction.atomic():
+        audit.record(
+            "mail.tested",
+            actor=actor,
+            subject=Subject("setting", "setup.mail", "Mail"),
+            at=at,
+            outcome="failed" if error else "success",
+            data={"taken": error is None, **({"error_class": type(error).__name__} if error else {})},
+        )
 
 
 @verb("say_of_setup")

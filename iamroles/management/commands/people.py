@@ -61,7 +61,7 @@ class Command(BaseCommand):
                 into=group,
                 user=None,
                 signed_in_at=None,
-                actor=Actor(type="system", id=None, name=getpass.getuser(), channel="command"),
+                actor=_actor(),
                 at=timezone.now(),
             )
         except Refused as error:
@@ -71,7 +71,7 @@ class Command(BaseCommand):
             self._print_link(person.email)
             return
         try:
-            invitations.send(person, settings.BASE_URL)
+            invitations.send(person, settings.BASE_URL, actor=_actor(), at=timezone.now())
         except (OSError, SMTPException) as error:
             text = (
                 f"The mail was not sent ({type(error).__name__}). Print the link: manage.py people link {person.email}"
@@ -84,4 +84,9 @@ class Command(BaseCommand):
         if person is None or not invitations.waits(person):
             raise CommandError(f"No invitation of {email} waits. See: manage.py people list")
         self.stdout.write("Works once, for three days. Give it to nobody else:")
-        self.stdout.write(f"{settings.BASE_URL.rstrip('/')}{invitations.path(person)}")
+        link = invitations.issue(person, "printed", actor=_actor(), at=timezone.now())
+        self.stdout.write(f"{settings.BASE_URL.rstrip('/')}{link}")
+
+
+def _actor() -> Actor:
+    return Actor(type="system", id=None, name=getpass.getuser(), channel="command")

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from iamroles import permissions
 from iamroles.pages import first_run as pages
 from iamroles.rules import first_run
-from iamroles.web.caller import user_of
+from iamroles.web.caller import actor_of, user_of
 from iamroles.web.once import once
 from iamroles.web.operating import act_once, typed_on
 from iamroles.web.reading import refuse_look
@@ -82,8 +82,10 @@ def setup_mail(request: HttpRequest) -> HttpResponse:
                 "Roledesk can send mail", "If you read this, mail works: say so on the set-up page.", None, [user.email]
             )
         except (OSError, SMTPException) as error:
+            set_up.record_test_mail(error, actor=actor_of(request), at=datetime.now(UTC))
             messages.error(request, f"The mail server did not take it: {type(error).__name__}. Check EMAIL_HOST.")
         else:
+            set_up.record_test_mail(None, actor=actor_of(request), at=datetime.now(UTC))
             messages.success(request, f"The mail server took a test mail to {user.email}. Say “done” once it arrives.")
         return reverse("setup")
 

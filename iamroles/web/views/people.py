@@ -88,7 +88,7 @@ def _invite_form(request: HttpRequest, form: InviteForm) -> HttpResponse:
 def _mail(request: HttpRequest, person: User) -> None:
     """Sends the link. A mail that cannot go leaves the person invited, and says what to do."""
     try:
-        invitations.send(person, settings.BASE_URL)
+        invitations.send(person, settings.BASE_URL, actor=actor_of(request), at=datetime.now(UTC))
     except (OSError, SMTPException) as error:
         _log.warning("an invitation was not mailed: %s", type(error).__name__)
         text = f"The mail to {person.email} was not sent. Send it again, or: manage.py people link {person.email}"

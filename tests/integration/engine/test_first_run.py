@@ -210,7 +210,7 @@ def test_the_command_prints_what_the_page_shows() -> None:
     assert len(listed) == 15
 
 
-def test_what_is_said_is_an_event_and_can_be_taken_back() -> None:
+def test_what_is_said_is_an_event_and_can_be_taken_back(settings: Any) -> None:
     ada = take_up(command("setup", "--operator", "ada@corp.test", "Ada", "Byron"))
 
     def states() -> dict[str, str]:
@@ -233,6 +233,11 @@ def test_what_is_said_is_an_event_and_can_be_taken_back() -> None:
     sent = len(mail.outbox)
     posted(ada, "/setup/mail/")
     assert (len(mail.outbox), mail.outbox[-1].to) == (sent + 1, ["ada@corp.test"])
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 1
+    posted(ada, "/setup/mail/")
+    tested = AuditEvent.objects.filter(action="mail.tested").order_by("pk")
+    assert list(tested.values_list("outcome", flat=True)) == ["success", "failed"]
 
 
 def test_before_the_first_account_nothing_of_aws_is_called_right() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from io import StringIO
@@ -69,7 +70,7 @@ class TestInviting:
         assert take_up(link).status_code == 302
         person.refresh_from_db()
         assert person.check_password("a long enough password")
-        assert actions()[-3:] == ["user.created", "membership.granted", "credential.changed"]
+        assert actions()[-4:] == ["user.created", "membership.granted", "user.invited", "credential.changed"]
         assert b"does not work any more" in Client().get(link).content
         assert Client().login(username="nia@example.org", password="a long enough password")
 
@@ -127,6 +128,7 @@ class TestInviting:
         person = User.objects.get(username="nia@example.org")
         assert client.post(f"/ops/people/{person.pk}/invite/").status_code == 303
         assert len(mail.outbox) == 1
+        assert actions().count("user.invited") == 2
 
     def test_two_tabs_set_one_password(self, here: World, signed_in: NewClient) -> None:
         signed_in("oskar").post("/ops/people/invite/", NEW)
@@ -162,6 +164,9 @@ class TestTheCommand:
             "ben@example.org  Ben Byron  Invited  operators",
         ]
         assert list(states_people.wrong_memberships(DEFAULT_DB_ALIAS)) == []
+        events = AuditEvent.objects.filter(action="user.invited").order_by("pk")
+        told = [json.loads(row.canon)["data"] for row in events]
+        assert told == [{"user": f"{name}@example.org", "by": "printed"} for name in ("ada", "ben")]
 
 
 class TestDeactivating:
