@@ -14,7 +14,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import QuerySet
 
 from iamroles.blueprints import facts as facts_module
 from iamroles.blueprints.facts import Facts
@@ -31,7 +30,7 @@ from iamroles.models import (
     current_rules,
 )
 from iamroles.models.changes import CONFIRMED
-from iamroles.permissions import YES, Allowance, group_names
+from iamroles.permissions import YES, Allowance, group_dates, group_names, load_group_dates
 from iamroles.proposal import estimate
 from iamroles.proposal.propose import Envelope
 from iamroles.rules import account_rules, approval, approval_rules, groups, standard
@@ -135,10 +134,7 @@ def _bars(written: list[Revision], sent: datetime, changes: list[ProposedChange]
 
 def groups_since(user: User, moment: datetime) -> frozenset[str]:
     """Returns the groups that the person is in today and has been in since `moment`; undated membership is none."""
-    if not user.is_active:
-        return frozenset()
-    since = {row.group_id: row.since for row in user.group_memberships.all()}
-    return frozenset(group.name for group in user.groups.all() if group.pk in since and since[group.pk] <= moment)
+    return frozenset(name for name, since in group_dates(user).items() if since is not None and since <= moment)
 
 
 def requirements_of(proposal: Proposal) -> list[Requirement]:
@@ -176,18 +172,24 @@ def counting(decisions: Iterable[Decision], bars: Bars) -> list[Approval]:
     ]
 
 
+def counted_when_given(decisions: Iterable[Decision]) -> list[Approval]:
+    """Returns the standing approvals among loaded decisions, for the groups that they were counted for."""
+    standing = (row for row in decisions if row.decision == "approve" and not row.ended_by)
+    return [Approval(person_of(row.approver), frozenset(row.groups)) for row in standing]
+
+
 def counting_approvals(revision: Revision) -> list[Approval]:
     """Returns the standing approvals of a revision that count with today's rights."""
     rows = Decision.objects.filter(revision=revision, decision="approve", ended_by="").select_related("approver")
-    return counting(
-        rows.prefetch_related("approver__groups", "approver__group_memberships"), bars_for([revision])[revision.pk]
-    )
+    load_group_dates(row.approver for row in rows)
+    return counting(rows, bars_for([revision])[revision.pk])
 
 
-def people_of(names: Iterable[str]) -> QuerySet[User]:
-    """Returns the active people of these groups, their groups and dates loaded."""
-    rows = User.objects.filter(is_active=True, groups__name__in=list(names)).distinct().order_by("pk")
-    return rows.prefetch_related("groups", "group_memberships")
+def people_of(names: Iterable[str]) -> list[User]:
+    """Returns the active people of these groups, their groups and dates loaded. Two queries."""
+    people = list(User.objects.filter(is_active=True, groups__name__in=list(names)).distinct().order_by("pk"))
+    load_group_dates(people)
+    return people
 
 
 def could_approve(proposal: Proposal, bars: Bars, people: Iterable[User] | None = None) -> list[User]:

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
-from django.db.models import Case, CharField, FilteredRelation, Q, QuerySet, Value, When
+from django.db.models import Case, CharField, OuterRef, Q, QuerySet, Subquery, Value, When
 from django.db.models.functions import Cast, Concat, LPad
 
-from iamroles.models import AuditEvent, AwsAccount, ManagedPolicy, ManagedRole, Request, Team, User
+from iamroles.models import AuditEvent, AwsAccount, GroupMembership, ManagedPolicy, ManagedRole, Request, Team, User
 from iamroles.rules import groups
 
 Row = TypeVar("Row", ManagedRole, ManagedPolicy)
@@ -39,12 +39,22 @@ def group_dates(user: User) -> dict[str, datetime | None]:
     """
     if not user.is_active or not user.pk:
         return {}
-    known: dict[str, datetime | None] | None = getattr(user, "_group_dates", None)
-    if known is None:
-        own = FilteredRelation("memberships", condition=Q(memberships__user=user))
-        known = dict(user.groups.annotate(own=own).values_list("name", "own__since"))
-        user._group_dates = known  # type: ignore[attr-defined]
+    load_group_dates([user])
+    known: dict[str, datetime | None] = user._group_dates  # type: ignore[attr-defined]
     return known
+
+
+def load_group_dates(people: Iterable[User]) -> None:
+    """Reads `group_dates` for everybody of whom it is not known yet. One query, none for nobody."""
+    asked = [user for user in people if not hasattr(user, "_group_dates")]
+    found: dict[int, dict[str, datetime | None]] = {user.pk: {} for user in asked}
+    dates = GroupMembership.objects.filter(user=OuterRef("user"), group=OuterRef("group"))
+    held = User.groups.through.objects.filter(user__in=found) if found else User.groups.through.objects.none()
+    since = Subquery(dates.values("since"))
+    for person, name, at in held.values_list("user", "group__name", since):
+        found[person][name] = at
+    for user in asked:
+        user._group_dates = found[user.pk]  # type: ignore[attr-defined]
 
 
 def group_names(user: User) -> frozenset[str]:

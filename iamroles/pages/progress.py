@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from iamroles import eligibility
 from iamroles.eligibility import Bars
 from iamroles.models import Decision, Proposal, User
+from iamroles.permissions import load_group_dates
 from iamroles.rules import approval
 from iamroles.rules.approval import Requirement
 
@@ -42,23 +43,27 @@ class Progress:
     note: str = ""
 
 
-def decisions_by_revision(revisions: Iterable[int]) -> dict[int, list[Decision]]:
-    """Returns the decisions of these revisions, oldest first, approvers and their groups loaded. Three queries."""
-    rows = Decision.objects.filter(revision_id__in=list(revisions)).select_related("approver", "revision")
+def decisions_by_revision(**only: Any) -> dict[int, list[Decision]]:
+    """Returns the decisions narrowed by `only`, oldest first, approvers and their groups loaded. Two queries."""
+    rows = Decision.objects.filter(**only).select_related("approver", "revision").order_by("pk")
+    load_group_dates(row.approver for row in rows)
     found: dict[int, list[Decision]] = {}
-    for row in rows.prefetch_related("approver__groups", "approver__group_memberships").order_by("pk"):
+    for row in rows:
         found.setdefault(row.revision_id, []).append(row)
     return found
 
 
-def progress_of(proposal: Proposal, decisions: Iterable[Decision], bars: Bars) -> Progress:
-    """Returns how far a proposal is, from its loaded decisions."""
+def progress_of(proposal: Proposal, decisions: Iterable[Decision], bars: Bars | None) -> Progress:
+    """Returns how far a proposal is, from its loaded decisions. Without `bars` they count as they did when they were
+    given: for a closed request, whose approvers may have left since.
+    """
     made = list(decisions)
     let_go = let_go_sentence(proposal, made)
     if let_go:
         return Progress(0, 0, (), let_go)
     requirements = eligibility.requirements_of(proposal)
-    quorum = approval.quorum(requirements, eligibility.counting(made, bars))
+    counted = eligibility.counting(made, bars) if bars else eligibility.counted_when_given(made)
+    quorum = approval.quorum(requirements, counted)
     seats = _seats(requirements, quorum.missing)
     why = _ATTENDED.get(proposal.body.get("attended", ""), "")
     note = f"A rule lets such requests go without a person, but {why}." if why else ""
@@ -106,7 +111,7 @@ class Staff:
 
 
 def staff_of(proposal: Proposal, decisions: Iterable[Decision], bars: Bars) -> Staff:
-    """Returns who is asked besides those who have decided. Three queries."""
+    """Returns who is asked besides those who have decided. Two queries."""
     able = eligibility.could_approve(proposal, bars)
     decided = {row.approver_id for row in decisions if not row.ended_by}
     wanted = eligibility.requirements_of(proposal)

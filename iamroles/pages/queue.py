@@ -193,10 +193,10 @@ def _rows(page: Sequence[Request], user: User) -> tuple[Row, ...]:
         .select_related("revision__request")
         .order_by("revision__number")
     }
-    decisions = decisions_by_revision([p.revision_id for p in proposals.values()])
+    decisions = decisions_by_revision(revision__in=[p.revision_id for p in proposals.values()])
     bars = eligibility.bars_for([p.revision for p in proposals.values()])
     groups = {name for p in proposals.values() if p.intact for name in eligibility.deciding_groups(p)}
-    people = list(eligibility.people_of(groups))
+    people = eligibility.people_of(groups)
     return tuple(_row(row, proposals.get(row.pk), decisions, bars, user, people) for row in page)
 
 

@@ -87,11 +87,10 @@ def markers(user: User, request: Request, run: Run | None, steps: Sequence[Step]
 
 def request_page(request: Request, user: User) -> RequestPage:
     """Returns the page of a request that the person may see. The number of queries does not depend on the history."""
-    revision = request.revisions.select_related("created_by").filter(number=request.revision_number).first()
     proposal = request.current_proposal()
+    revision = proposal.revision if proposal else _revision(request)
     stored = read_proposal(proposal.canonical) if proposal else None
-    every = list(request.revisions.values_list("pk", flat=True))
-    decisions = decisions_by_revision(every)
+    decisions = decisions_by_revision(request=request)
     current = decisions.get(revision.pk, []) if revision else []
     runs = tuple(request.runs.select_related("proposal__revision").order_by("-number"))
     latest = runs[0] if runs else None
@@ -99,23 +98,24 @@ def request_page(request: Request, user: User) -> RequestPage:
     steps = list(latest.steps.all()) if latest else []
     own_state = latest is not None and latest is current_run
     run_page = run_pages.run_page(request, latest, steps, user, latest=own_state) if latest else None
-    bars = eligibility.bars_for([proposal.revision])[proposal.revision_id] if proposal else None
-    progress = progress_of(proposal, current, bars) if proposal and bars else None
+    counts_today = proposal is not None and request.state != states.CLOSED
+    bars = eligibility.bars_for([proposal.revision])[proposal.revision_id] if proposal and counts_today else None
+    progress = progress_of(proposal, current, bars) if proposal else None
     deciding = proposal is not None and request.state == states.IN_REVIEW
     staff = staff_of(proposal, current, bars) if deciding and proposal and bars else None
-    touched = bool(runs) and request.touched()
-    begun = touched and current_run is not None and request.begun()
+    touched = request.touched_revisions() if runs else frozenset()
+    begun = current_run is not None and request.revision_number in touched
     decides = bool(deciding and proposal and bars and eligibility.may_decide(user, proposal, bars).allowed)
     given = standing_of(decisions, proposal.revision_id, user.pk) if proposal else None
-    old = deciding and proposal is not None and eligibility.look_too_old(proposal, datetime.now(UTC))
     gave = given is not None and given.decision == "approve"
+    old = deciding and proposal is not None and eligibility.look_too_old(proposal, datetime.now(UTC))
     case = Case(request, current_run, user, begun=begun, decides=decides, gave=gave, old=old)
     removable = _removable(request, revision)
     return RequestPage(
         request=request,
         kind=KIND_WORDS.get(request.kind, request.kind),
         status=status.status_of(request, current_run),
-        next_step=next_step(request, current_run, progress, current, touched=touched, old=old),
+        next_step=next_step(request, current_run, progress, current, touched=bool(touched), old=old),
         revision=revision,
         proposal=proposal,
         facts=facts_of(revision.facts) if revision else (),
@@ -134,6 +134,12 @@ def request_page(request: Request, user: User) -> RequestPage:
         live=is_live(request, current_run),
         marker=markers(user, request, latest, steps),
     )
+
+
+def _revision(request: Request) -> Revision | None:
+    """Returns the current revision while there is no proposal of it; None for a draft."""
+    rows = request.revisions.select_related("created_by")
+    return rows.filter(number=request.revision_number).first() if request.revision_number else None
 
 
 def _removable(request: Request, revision: Revision | None) -> str:

@@ -101,7 +101,7 @@ def review_page(request: Request, proposal: Proposal, user: User, to_tick: Seque
     """Returns the page of a request's current proposal for one person; `to_tick` are the finding ids to acknowledge."""
     stored = read_proposal(proposal.canonical)
     sections = section_pages.sections_of(stored, proposal)
-    decisions = decisions_by_revision([proposal.revision_id])
+    decisions = decisions_by_revision(revision=proposal.revision)
     made = decisions.get(proposal.revision_id, [])
     bars = eligibility.bars_for([proposal.revision])[proposal.revision_id]
     own = standing_of(decisions, proposal.revision_id, user.pk)
@@ -110,7 +110,7 @@ def review_page(request: Request, proposal: Proposal, user: User, to_tick: Seque
         request=request,
         proposal=proposal,
         revision=proposal.revision,
-        status=status.status_of(request, request.latest_run()),
+        status=status.status_of(request, request.latest_run() if request.state == states.APPROVED else None),
         findings=tuple(view for view in found if not view.standard and view.severity != "note"),
         notes=tuple(view for view in found if not view.standard and view.severity == "note"),
         standard=tuple(view for view in found if view.standard),

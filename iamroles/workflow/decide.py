@@ -51,6 +51,7 @@ def decide(
     Raises NotAllowed, StaleDigest, Invalid, SignInTooOld or WrongState; then nothing is stored but the refusal's event.
     """
     request = lock(request_id)
+    user = User.objects.get(pk=user.pk)  # whose groups are those of now, not of when the page was loaded
     require(permissions.may_see(user, request))
     proposal = request.current_proposal()
     if proposal is not None and not proposal.intact:

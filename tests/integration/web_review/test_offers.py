@@ -230,3 +230,36 @@ def test_every_link_leads_to_a_form(here: World, signed_in: NewClient, state: st
 def test_every_status_and_every_act_of_the_table_is_met_here() -> None:
     met = {act for row in OFFERED.values() for acts in row.values() for act in acts.split()}
     assert met == {act for row in TABLE.values() for acts in row.values() for act in acts.split()}
+
+
+# Session and person 2, request 1, groups 1, proposal 1, decisions 1 and the groups of whoever made them 1, runs 1,
+# steps 1, which of them called AWS 1, who is barred 3, who can decide 2, timeline 1; the frame 2 to 4. The review page
+# also reads the standard, the last decisions and similar requests.
+SPENT = (
+    ("draft", "rosa", "request_detail", 10),
+    ("submitted", "rosa", "request_detail", 11),
+    ("in review, told long ago", "rosa", "request_detail", 16),
+    ("in review", "amara", "request_detail", 16),
+    ("High, one approval", "mei", "request_detail", 18),
+    ("approved", "amara", "request_detail", 15),
+    ("blocked", "oskar", "request_detail", 19),
+    ("applied", "rosa", "request_detail", 13),
+    ("in review", "amara", "approval_review", 17),
+    ("High, one approval", "mei", "approval_review", 19),
+)
+
+
+@pytest.mark.parametrize(("state", "login", "name", "queries"), SPENT)
+def test_costs_so_many_queries(
+    here: World,
+    signed_in: NewClient,
+    django_assert_num_queries: Any,
+    state: str,
+    login: str,
+    name: str,
+    queries: int,
+) -> None:
+    client, address = signed_in(login), reverse(name, args=[made(here, state).pk])
+    client.get(address)
+    with django_assert_num_queries(queries):
+        client.get(address)

@@ -372,7 +372,7 @@ class TestJobs:
             facts = world.facts_for(here.staging, role_name=name)
             put_into(world.approved(world.in_review(here.people["rosa"], facts), amara), "quarantined")
         client = signed_in("oskar")
-        with django_assert_max_num_queries(16):
+        with django_assert_max_num_queries(15):
             page = text_of(client.get("/ops/jobs/"))
         assert page.count("Release from quarantine") == 3
 

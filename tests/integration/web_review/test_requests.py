@@ -13,6 +13,7 @@ from django.urls import reverse
 
 from iamroles.models import AuditEvent, Request
 from iamroles.pages import request_list
+from iamroles.pages.requests import request_page
 from tests.integration.web_review import world
 from tests.integration.web_review.conftest import NewClient
 from tests.integration.web_review.world import World
@@ -121,6 +122,18 @@ class TestPage:
             "eve": [403, 403],
         }
 
+    def test_counts_approvals_of_a_closed_request_as_when_they_were_given(self, here: World) -> None:
+        going = in_state(here, "approved")
+        here.people["amara"].groups.clear()
+        rosa = here.people["rosa"]
+        today = request_page(going, rosa).progress
+        assert today is not None
+        assert today.sentence == "0 of 1 approval: approvers missing."
+        world.finished(world.run_of(going, 4))
+        applied = request_page(Request.objects.get(pk=going.pk), rosa).progress
+        assert applied is not None
+        assert applied.sentence == "1 of 1 approval: approvers done."
+
     def test_says_the_code_of_a_failed_look(self, here: World, signed_in: NewClient) -> None:
         row = in_state(here, "submitted")
         Request.objects.filter(pk=row.pk).update(tries=3, last_code="AccessDenied")
@@ -156,7 +169,7 @@ class TestPage:
         for comments in (1, 8):
             for number in range(comments):
                 client.post(reverse("request_comment", args=[row.pk]), {"text": f"{number}", "idempotency_key": key()})
-            with django_assert_max_num_queries(19) as captured:
+            with django_assert_max_num_queries(16) as captured:
                 client.get(detail(row))
             spent.append(len(captured))
         assert spent[0] == spent[1]

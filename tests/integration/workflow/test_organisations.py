@@ -230,7 +230,7 @@ def name_who_is_missing(request: Request) -> None:
     proposal = request.current_proposal()
     assert proposal is not None
     bars = bars_for([proposal.revision])[proposal.revision_id]
-    decisions = decisions_by_revision([proposal.revision_id]).get(proposal.revision_id, [])
+    decisions = decisions_by_revision(revision=proposal.revision).get(proposal.revision_id, [])
     assert staff_of(proposal, decisions, bars).lacking.startswith("Nobody is left to give")
 
 
