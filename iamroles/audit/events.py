@@ -152,6 +152,7 @@ EVENTS: Final[dict[str, Keys]] = {
     "disclosure.erased": _keys("event path"),
     # the portal
     "setting.changed": _keys("name changes"),
+    "notices.ordered_again": _keys("count"),
     "mail.tested": _keys("taken", "error_class"),
     "portal.started": _keys("version settings_digest"),
     "portal.migrated": _keys("version settings_digest"),

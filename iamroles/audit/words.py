@@ -118,6 +118,7 @@ SENTENCES: Final[dict[str, str]] = {
     "signing_key.revoked": "The audit key was revoked.",
     "disclosure.erased": "{actor} erased the clear value of {path} in {event}.",
     "setting.changed": "{actor} changed the setting {name}.",
+    "notices.ordered_again": "{actor} had {count} notices sent again that were given up.",
     "mail.tested": "{actor} sent a test mail; taken by the mail server: {taken}.",
     "portal.started": "The portal started, version {version}.",
     "portal.migrated": "The database was migrated for version {version}.",

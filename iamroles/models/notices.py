@@ -50,6 +50,11 @@ class Notice(models.Model):
             models.Index(fields=("person", "-id"), condition=models.Q(seen_at=None), name="notice_unseen"),
         )
 
+    @classmethod
+    def given_up(cls) -> models.QuerySet[Notice]:
+        """Returns those that are not tried any more though nobody got them."""
+        return cls._default_manager.filter(next_try_at=None).exclude(code="")
+
     @property
     def happened(self) -> str:
         """What happened, e.g. "is approved"."""

@@ -80,6 +80,7 @@ urlpatterns = [
     path("exports/<exp:job_id>/", exports.export_detail, name="export_detail"),
     path("exports/<exp:job_id>/download/", exports.export_download, name="export_download"),
     path("ops/", operations.operations_health, name="operations_health"),
+    path("ops/notices/", operations.notices_again, name="notices_again"),
     path("ops/jobs/", operations.operations_jobs, name="operations_jobs"),
     path("ops/pause/", operations.pause_everything, name="pause_everything"),
     path("ops/restore/", operations.restore_propose, name="restore_propose"),

@@ -5,22 +5,25 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from iamroles import audit, permissions
-from iamroles.models import AwsAccount, KillSwitch
+from iamroles.models import AwsAccount, KillSwitch, Notice
 from iamroles.pages import changes as change_pages
 from iamroles.pages import jobs as job_pages
 from iamroles.pages import operations as operations_pages
-from iamroles.web.caller import user_of
+from iamroles.transitions import WrongState
+from iamroles.web.caller import actor_of, user_of
+from iamroles.web.once import once
 from iamroles.web.operating import Typed, act_once, form_once, form_typed_on, propose, typed_on
 from iamroles.web.reading import refuse_look
-from iamroles.workflow import change_kinds, pauses
-from iamroles.workflow.verbs import Invalid
+from iamroles.workflow import change_kinds, outbox, pauses
+from iamroles.workflow.verbs import Invalid, NotAllowed
 
 
 @login_required
@@ -34,6 +37,7 @@ def operations_health(request: HttpRequest) -> HttpResponse:
     context = {
         "health": operations_pages.health(at),
         "unsent": operations_pages.unsent(),
+        "given_up": Notice.given_up().count(),
         "pauses": job_pages.pauses(),
         "lost": audit.undeclared(),
         "at": at,
@@ -51,6 +55,25 @@ def operations_jobs(request: HttpRequest) -> HttpResponse:
         return refuse_look(request, "view_jobs", allowed)
     at = datetime.now(UTC)
     return render(request, "iamroles/operations_jobs.html", {"jobs": job_pages.jobs(user, at), "at": at})
+
+
+@login_required
+@require_POST
+def notices_again(request: HttpRequest) -> HttpResponse:
+    """Has the notices sent again that were given up, and leads back to health."""
+    back = reverse("operations_health")
+
+    def work() -> str:
+        count = outbox.send_again(user=user_of(request), actor=actor_of(request), at=datetime.now(UTC))
+        messages.success(request, f"{count} notice{'' if count == 1 else 's'} will be sent again.")
+        return back
+
+    try:
+        return once(request, user_of(request), work, meanwhile=back)
+    except NotAllowed as error:
+        return render(request, "403.html", {"reason": str(error), "back": back}, status=403)
+    except WrongState as error:
+        return render(request, "409.html", {"reason": str(error), "back": back}, status=409)
 
 
 @login_required

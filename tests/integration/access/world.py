@@ -297,6 +297,7 @@ def _beside(here: World) -> None:
         here.things[f"account/{whose}"] = account
     here.things["event/disclosed"] = _disclosed()
     _changes(here)
+    _notices()
     _people(here)
     order = VerificationOrder.objects.create(ordered_by=here.people["ines"], at=world.now() - timedelta(hours=1))
     here.things["verification/-"] = order
@@ -349,6 +350,13 @@ def _changes(here: World) -> None:
     Group.objects.get_or_create(name="reviewers")
     here.things["change/anothers"] = _propose(here.people["ines"], "group", "reviewers", {"members": ["nils"]})
     here.things["change/operators"] = _propose(here.people["operator"], "team", "payments", {"accounts": []})
+
+
+def _notices() -> None:
+    """One that the mail server would not take."""
+    last = Notice.objects.order_by("pk").last()
+    assert last is not None
+    Notice.objects.filter(pk=last.pk).update(tries=8, next_try_at=None, code="SMTPConnectError")
 
 
 def _people(here: World) -> None:

@@ -152,7 +152,20 @@ class TestMail:
             send(minutes)
         row.refresh_from_db()
         assert (row.tries, row.next_try_at, row.sent_at) == (deliver.TRIES, None, None)
-        assert "Given up" in text_of(signed_in("oskar").get(reverse("operations_health")))
+        oskar = signed_in("oskar")
+        page = text_of(oskar.get(reverse("operations_health")))
+        assert ("Given up" in page, "Send 1 again" in page) == (True, True)
+        monkeypatch.undo()
+        assert signed_in("amara").post(reverse("notices_again")).status_code == 403
+        answer = oskar.post(reverse("notices_again"))
+        assert (answer.status_code, answer["Location"]) == (303, reverse("operations_health"))
+        assert "1 notice will be sent again." in text_of(oskar.get(reverse("operations_health")))
+        assert AuditEvent.objects.filter(action="notices.ordered_again").count() == 1
+        assert oskar.post(reverse("notices_again")).status_code == 409
+        assert send(minutes) == 1
+        row.refresh_from_db()
+        assert (row.tries, row.code, row.sent_at is None) == (1, "", False)
+        assert "Notices that were not sent" not in text_of(oskar.get(reverse("operations_health")))
 
     def test_a_changed_proposal_is_not_told_on(self, low: Request) -> None:
         Proposal.objects.update(canonical="{}")
