@@ -40,7 +40,8 @@
   });
 
   /* Keys. `data-key="a"` or `data-key="g h"`; links and buttons are clicked, everything else gets the focus, and so
-     does what has `data-key-focus`: no single key decides. Boxes that are ticked already are passed over. */
+     does what has `data-key-focus`: no single key decides. Boxes that are ticked already are passed over; one that has
+     the focus is ticked by its key, so that each text is reached before it is ticked. A key held down does that once. */
   const modified = (event) => event.ctrlKey || event.metaKey || event.altKey;
   const typing = (target) => target.closest("input:not([type=checkbox], [type=radio]), textarea, select, [contenteditable]");
   let prefix = "";
@@ -55,9 +56,10 @@
       .find((element) => visible(element) && !element.matches(":checked"));
     const found = next();
     if (!found) return false;
+    const reached = found.matches("[type=checkbox]") && found === document.activeElement;
     const presses = found.matches("a, button, summary, [type=checkbox]") && !found.hasAttribute("data-key-focus");
-    if (presses) found.click();
-    else found.focus();
+    if (!presses && !reached) { found.focus(); return true; }
+    found.click();
     if (found.hasAttribute("data-key-next")) next()?.focus();
     return true;
   }
@@ -87,7 +89,7 @@
     const pair = prefix ? `${prefix} ${event.key}` : event.key;
     prefix = "";
     clearTimeout(prefixTimer);
-    if (press(pair) || lists[pair]?.()) return true;
+    if ((!event.repeat && press(pair)) || lists[pair]?.()) return true;
     if (!document.querySelector(`[data-key^="${CSS.escape(event.key)} "]`)) return false;
     prefix = event.key;
     prefixTimer = setTimeout(() => { prefix = ""; }, 1200);
