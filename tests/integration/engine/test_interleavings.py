@@ -34,6 +34,7 @@ from iamroles.rules.approval_rules import STARTING_RULES
 from iamroles.transitions import WrongState
 from iamroles.workflow import changes, decide, organisation, submit
 from iamroles.workflow.verbs import Refused
+from tests.integration.account_rules import set_account_rule
 from tests.integration.engine.world import ROLE, SYSTEM, World, actor, people
 
 COUNT: Final = int(os.environ.get("INTERLEAVINGS", "15"))
@@ -196,7 +197,7 @@ class Story:
         statement = {"Effect": "Allow", "Action": GUARDRAILS[name], "Resource": "*"}
         text = json.dumps({"Version": "2012-10-17", "Statement": [statement]}) if GUARDRAILS[name] else "[]"
         number, at = self.world.account.number, self.world.clock()
-        organisation.set_account_rule(number=number, kind="guardrail", text=text, actor=SYSTEM, at=at)
+        set_account_rule(number=number, kind="guardrail", text=text, actor=SYSTEM, at=at)
         self.guardrail = name
 
     def change_members(self) -> None:
@@ -406,9 +407,7 @@ def make_routine(world: World) -> None:
     first = world.facts(role_name="ecsCodeDeployRole-first", policy_name="ecsCodeDeployRole-first-PassRole")
     assert world.apply(world.approved(first)) == "applied"
     text = trust.codedeploy_trust(world.account.number).canonical_text
-    organisation.set_account_rule(
-        number=world.account.number, kind="trust_guardrail", text=text, actor=SYSTEM, at=world.clock()
-    )
+    set_account_rule(number=world.account.number, kind="trust_guardrail", text=text, actor=SYSTEM, at=world.clock())
 
 
 def test_no_interleaving_applies_what_was_not_approved(db: None, capsys: pytest.CaptureFixture[str]) -> None:
