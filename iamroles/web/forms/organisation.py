@@ -6,13 +6,23 @@ They only read texts; what is wrong with them, the verbs say, and `tell` puts it
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 
 from iamroles.iam import limits
 from iamroles.web.forms.widgets import name_input
 from iamroles.workflow.verbs import Invalid
+
+
+def _why() -> forms.CharField:
+    """Returns the field of a change that another person confirms."""
+    return forms.CharField(
+        label="Why",
+        max_length=2000,
+        help_text="At least 10 characters. Whoever confirms reads it.",
+        widget=forms.Textarea(attrs={"rows": 2, "class": "short"}),
+    )
 
 
 class OrganisationForm(forms.Form):
@@ -52,39 +62,6 @@ class TeamForm(OrganisationForm):
     name = forms.CharField(label="Name", max_length=100, help_text="What pages call it, for example Orders.")
 
 
-class ChosenForm(OrganisationForm):
-    """Members of a group or team, or AWS accounts of a team. With `reason` it is a change that another confirms."""
-
-    chosen = forms.MultipleChoiceField(required=False, widget=forms.CheckboxSelectMultiple)
-    reason = forms.CharField(
-        label="Why",
-        max_length=2000,
-        help_text="At least 10 characters. Whoever confirms reads it.",
-        widget=forms.Textarea(attrs={"rows": 2, "class": "short"}),
-    )
-
-    def __init__(
-        self,
-        data: Any = None,
-        *,
-        label: str,
-        choices: Iterable[tuple[str, str]],
-        stands: Iterable[str],
-        reason: bool = True,
-        prefix: str | None = None,
-    ) -> None:
-        super().__init__(data, initial={"chosen": list(stands)}, prefix=prefix)
-        self.fields["chosen"].label = label
-        self.fields["chosen"].needed = True  # type: ignore[attr-defined]  # nobody is an answer too, not an optional one
-        self.fields["chosen"].choices = list(choices)  # type: ignore[attr-defined]
-        if not reason:
-            del self.fields["reason"]
-
-    def tell(self, error: Invalid) -> None:
-        """Puts what is wrong with the reason there, everything else at the choices."""
-        self.add_error("reason" if error.field == "reason" else "chosen", str(error))
-
-
 class RecordForm(OrganisationForm):
     """The record of an AWS account that is registered, as a change that another person confirms."""
 
@@ -110,12 +87,7 @@ class RecordForm(OrganisationForm):
         help_text="ARN of the policy that every role must carry. Without one, IAM limits the portal less.",
         widget=name_input(),
     )
-    reason = forms.CharField(
-        label="Why",
-        max_length=2000,
-        help_text="At least 10 characters. Whoever confirms reads it.",
-        widget=forms.Textarea(attrs={"rows": 2, "class": "short"}),
-    )
+    reason = _why()
 
     def record(self) -> dict[str, Any]:
         """Returns the record as `change_kinds` keeps it."""
@@ -138,8 +110,49 @@ class AccountForm(RecordForm):
         return str(self.cleaned_data["number"]).replace(" ", "").replace("-", "")
 
 
-class AccountRuleForm(OrganisationForm):
+class ListForm(OrganisationForm):
+    """What one field, `listed`, lists, as a change that another confirms. Nothing in it is an answer too."""
+
+    listed: ClassVar[str]
+
+    def __init__(self, *given: Any, **more: Any) -> None:
+        super().__init__(*given, **more)
+        self.fields[self.listed].needed = True  # type: ignore[attr-defined]
+
+    def tell(self, error: Invalid) -> None:
+        """Puts what is wrong with the reason there, everything else at the list."""
+        self.add_error("reason" if error.field == "reason" else self.listed, str(error))
+
+
+class ChosenForm(ListForm):
+    """Members of a group or team, or AWS accounts of a team. Without `reason` it is no change that another confirms."""
+
+    listed = "chosen"
+
+    chosen = forms.MultipleChoiceField(required=False, widget=forms.CheckboxSelectMultiple)
+    reason = _why()
+
+    def __init__(
+        self,
+        data: Any = None,
+        *,
+        label: str,
+        choices: Iterable[tuple[str, str]],
+        stands: Iterable[str],
+        reason: bool = True,
+        prefix: str | None = None,
+    ) -> None:
+        super().__init__(data, initial={"chosen": list(stands)}, prefix=prefix)
+        self.fields["chosen"].label = label
+        self.fields["chosen"].choices = list(choices)  # type: ignore[attr-defined]
+        if not reason:
+            del self.fields["reason"]
+
+
+class AccountRuleForm(ListForm):
     """The documents of an AWS account's standard or of one guardrail, as a change that another person confirms."""
+
+    listed = "text"
 
     text = forms.CharField(
         label="Documents",
@@ -148,24 +161,13 @@ class AccountRuleForm(OrganisationForm):
         help_text="JSON: one policy document, or a list of them. Empty takes it back.",
         widget=forms.Textarea(attrs={"rows": 8, "class": "mono", "spellcheck": "false"}),
     )
-    reason = forms.CharField(
-        label="Why",
-        max_length=2000,
-        help_text="At least 10 characters. Whoever confirms reads it.",
-        widget=forms.Textarea(attrs={"rows": 2, "class": "short"}),
-    )
-
-    def __init__(self, *given: Any, **more: Any) -> None:
-        super().__init__(*given, **more)
-        self.fields["text"].needed = True  # type: ignore[attr-defined]  # taking it back is an answer too
-
-    def tell(self, error: Invalid) -> None:
-        """Puts what is wrong with the reason there, everything else at the documents."""
-        self.add_error("reason" if error.field == "reason" else "text", str(error))
+    reason = _why()
 
 
-class ProviderGroupsForm(OrganisationForm):
+class ProviderGroupsForm(ListForm):
     """The identity provider's groups that fill a group or a team, as a change that another person confirms."""
+
+    listed = "values"
 
     values = forms.CharField(
         label="Groups there, one a line",
@@ -173,21 +175,8 @@ class ProviderGroupsForm(OrganisationForm):
         help_text="Exactly as the provider sends them: a name, or an id. Empty: operators alone decide.",
         widget=forms.Textarea(attrs={"rows": 4, "class": "mono", "spellcheck": "false"}),
     )
-    reason = forms.CharField(
-        label="Why",
-        max_length=2000,
-        help_text="At least 10 characters. Whoever confirms reads it.",
-        widget=forms.Textarea(attrs={"rows": 2, "class": "short"}),
-    )
-
-    def __init__(self, *given: Any, **more: Any) -> None:
-        super().__init__(*given, **more)
-        self.fields["values"].needed = True  # type: ignore[attr-defined]  # no group is an answer too
+    reason = _why()
 
     def clean_values(self) -> list[str]:
         """Returns the lines, each once and in order."""
         return sorted({line.strip() for line in str(self.cleaned_data["values"]).splitlines() if line.strip()})
-
-    def tell(self, error: Invalid) -> None:
-        """Puts what is wrong with the reason there, everything else at the groups."""
-        self.add_error("reason" if error.field == "reason" else "values", str(error))
