@@ -1,4 +1,6 @@
-"""The door that every text passes: what the database cannot store is refused before a form, filter or verb meets it."""
+"""The doors that everything sent passes: what is too long to read, and what the database cannot store, is refused
+before a form, filter or verb meets it.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +8,30 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 
 # Unicode's control characters but tab, line feed and carriage return; and half characters, which a form's charset may
 # smuggle in.
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+class RefuseLongBodies:
+    """Answers 413 to a body of more than DATA_UPLOAD_MAX_MEMORY_SIZE bytes, unread: no form of ours needs a tenth.
+
+    Django's own limit does not count files, which it would write to disk; no form takes one.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        length, limit = request.META.get("CONTENT_LENGTH") or "0", settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        if not (length.isascii() and length.isdigit()) or int(length[:20]) > limit:
+            reason = f"What was sent is longer than {limit:,} bytes. Nothing was stored."
+            return render(request, "400.html", {"reason": reason, "code": 413}, status=413)
+        return self.get_response(request)
 
 
 class RefuseControlCharacters:

@@ -12,7 +12,7 @@ from iamroles.transitions import WrongState, subject_of
 from iamroles.workflow.verbs import Invalid, NotAllowed, lock, require, verb
 
 
-@verb("order_look")
+@verb("order_fresh_look")
 def order_look(*, request_id: int, user: User, actor: Actor, at: datetime) -> Request:
     """Orders the look for the requester or somebody who may decide. Reads AWS the same, the approvals stand; else a new
     revision of the same answers is proposed. Raises NotAllowed, WrongState, or Invalid while the last look holds.

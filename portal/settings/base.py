@@ -51,6 +51,7 @@ MIDDLEWARE = [
     "portal.second_factor.DemandSecondFactor",
     "django_htmx.middleware.HtmxMiddleware",
     "iamroles.web.middleware.VaryOnHtmx",
+    "iamroles.web.doors.RefuseLongBodies",
     "iamroles.web.doors.RefuseControlCharacters",
     "iamroles.web.middleware.ProposalChangedPage",
 ]

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from django import forms
+from django.core.validators import MaxLengthValidator
 
 from iamroles.blueprints import FieldProblem, answers
 from iamroles.blueprints.facts import DEFAULT_ROLE_NAME, AccountFacts, Facts
 from iamroles.pages.drafts import Choices
 from iamroles.web.forms.widgets import name_input, name_lines
 
+LONGEST: Final = 20_000  # characters; a hundred ARNs have 15,000
+_TOO_LONG: Final = f"An answer can have {LONGEST:,} characters. This one has %(show_value)d."
 _PLACEHOLDER_ACCOUNT = AccountFacts(number="000000000000", name="this AWS account")
 
 
@@ -45,6 +48,9 @@ class RequestForm(forms.Form):
         self.choices = choices
         self.with_reason = with_reason
         self.facts: Facts | None = None
+        for field in self.fields.values():
+            if isinstance(field, forms.CharField):
+                field.validators.append(MaxLengthValidator(LONGEST, _TOO_LONG))
         for name in self.needed:
             self.fields[name].needed = True  # type: ignore[attr-defined]  # our field group then leaves out "(optional)"
         self._fill_selects()
@@ -126,9 +132,9 @@ class RequestForm(forms.Form):
         return str(self.cleaned_data.get(name) or "").strip()
 
     def texts(self) -> dict[str, str]:
-        """Returns the answers as typed, which a draft stores; a tick is "on"."""
+        """Returns the answers as typed, which a draft stores, up to LONGEST characters each; a tick is "on"."""
         values = {name: self[name].value() for name in self.fields}
-        return {name: "on" if value is True else str(value or "") for name, value in values.items()}
+        return {name: "on" if value is True else str(value or "")[:LONGEST] for name, value in values.items()}
 
 
 class PassingForm(RequestForm):

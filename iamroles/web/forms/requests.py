@@ -29,6 +29,8 @@ from iamroles.blueprints.facts import (
     default_policy_description,
     default_policy_name,
 )
+from iamroles.blueprints.problems import tidy
+from iamroles.iam import limits
 from iamroles.pages.drafts import Choices, Removable
 from iamroles.web.forms.base import PassingForm, RequestForm
 from iamroles.web.forms.deployer import DeployerForm
@@ -205,3 +207,15 @@ class CheckRoleForm(forms.Form):
         if not name:
             raise forms.ValidationError(f"Enter the role's name, for example {DEFAULT_ROLE_NAME}.")
         return name
+
+    def clean(self) -> dict[str, Any]:
+        """Refuses an ARN of another AWS account: the role of the same name here would answer in its place."""
+        super().clean()
+        choice, typed = self.choices.account(self.cleaned_data.get("account", "")), tidy(self._typed())
+        if choice is not None and typed.startswith("arn:"):
+            for problem in limits.check_role_arn_in(typed, choice.facts.partition, choice.facts.number):
+                self.add_error("role_name", problem.message)
+        return self.cleaned_data
+
+    def _typed(self) -> str:
+        return str(self["role_name"].value() or "")

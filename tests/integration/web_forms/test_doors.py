@@ -6,14 +6,17 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from structlog.testing import capture_logs
 
-from iamroles.models import ObservationOrder, Request
+from iamroles.models import ObservationOrder, ProposedChange, Request
 from iamroles.web.views import errors
 from tests.integration.web_forms.conftest import ROLE_ANSWERS
-from tests.integration.web_forms.reading import text_of
+from tests.integration.web_forms.reading import field_errors, text_of
 
+DEEP = '{"Statement":' + "[" * 1000 + "]" * 1000 + "}"
+TWICE = '{"Version":"2012-10-17","Version":"2012-10-17","Statement":[]}'
 NO_NUMBERS = ("REQ-²", "REQ-٣", "REQ-", "REQ-" + "9" * 13, "REQ-" + "9" * 5000, "²")
 
 
@@ -68,6 +71,60 @@ def test_lines_tabs_and_other_scripts_are_texts(client: Client) -> None:
     reason = "Zeile\r\nnächste\tSpalte ‎🙂 日本語"
     client.post("/requests/new/role/", ROLE_ANSWERS | {"reason": reason})
     assert Request.objects.get().answers["reason"] == reason
+
+
+class TestLongTexts:
+    """What is too long is refused before it is read, and no draft keeps it."""
+
+    ADDRESSES = (
+        "/requests/new/role/",
+        "/requests/preview/",
+        "/inventory/check/",
+        "/settings/",
+        "/accounts/login/",
+        "/ops/accounts/111122223333/rules/standard/",
+    )
+
+    @pytest.mark.parametrize("address", ADDRESSES)
+    @pytest.mark.parametrize("size", [1_000_001, 30_000_000])
+    def test_a_body_of_a_megabyte_is_refused_in_words(self, client: Client, address: str, size: int) -> None:
+        for body in ({"reason": "a" * size}, {"text": SimpleUploadedFile("a.json", b"[" * size)}):
+            answer = client.post(address, ROLE_ANSWERS | body)
+            assert answer.status_code == 413
+            assert "What was sent is longer than 1,000,000 bytes. Nothing was stored." in text_of(answer)
+        assert Request.objects.count() == 0
+
+    @pytest.mark.parametrize("length", ["x", "-1", "1e9", "9" * 5000])
+    def test_a_length_that_is_none_is_refused_too(self, client: Client, length: str) -> None:
+        assert client.post("/requests/new/role/", ROLE_ANSWERS, CONTENT_LENGTH=length).status_code == 413
+
+    def test_what_is_short_enough_is_read(self, client: Client) -> None:
+        assert client.post("/requests/new/role/", ROLE_ANSWERS | {"undeclared": "a" * 900_000}).status_code == 303
+
+    @pytest.mark.parametrize("field", sorted({*ROLE_ANSWERS, "why_full", "policy_name"} - {"managed_policy"}))
+    def test_an_answer_says_how_long_it_may_be(self, client: Client, field: str) -> None:
+        given = ROLE_ANSWERS | {"tab": "t1", field: "a" * 900_000}
+        answer = client.post("/requests/new/role/", given)
+        assert answer.status_code == 422
+        said = field_errors(answer)[f"id_{field}"]
+        assert "An answer can have 20,000 characters. This one has 900000." in said
+        client.post("/requests/preview/", {"kind": "role", **given})
+        assert len(Request.objects.get().answers[field]) == 20_000
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("[" + " " * 900_000 + "]", "Ensure this value has at most 200000 characters (it has 900002)."),
+            (DEEP, "The JSON is nested deeper than 14 levels. (character 26)"),
+            (TWICE, "'Version' stands twice in one object. Keep one. (Version)"),
+        ],
+    )
+    def test_a_document_is_refused_in_words(self, signed_in: Callable[[str], Client], text: str, message: str) -> None:
+        address = "/ops/accounts/111122223333/rules/standard/"
+        answer = signed_in("security").post(address, {"text": text, "reason": "The new standard, SEC-9"})
+        assert answer.status_code == 422
+        assert message in field_errors(answer)["id_text"]
+        assert ProposedChange.objects.count() == 0
 
 
 @pytest.fixture
