@@ -112,13 +112,13 @@ class Applying:
             raise Waits("QuietPeriod", quiet_until - self.reading.aws_now())
 
     def _changed_dependencies(self, context: Context) -> list[Difference]:
-        """Believed only after three looks: one stale or lying answer voids nobody's approval."""
-        stored = self.proved.stored
+        """Believed after as many looks as any change of others: stale and lying answers void nobody's approval."""
+        stored, limits = self.proved.stored, self.tools.limits
         changed = explain.changed_dependencies(stored, context)
-        for look in (1, 2):
+        for look in range(1, limits.looks):
             if not changed:
                 break
-            self.tools.pause(self.tools.limits.verify_pause * look)
+            self.tools.pause(limits.verify_pause * look)
             changed = explain.changed_dependencies(stored, self.reading.ask(self._context))
         return changed
 

@@ -18,6 +18,7 @@ from iamroles.iam import documents, trust
 from iamroles.iam.documents import Document
 from iamroles.models import AuditEvent, Request
 from iamroles.proposal import ManagedPolicyVersion
+from iamroles.proposal.context import PassedRole
 from tests.integration.account_rules import set_account_rule
 from tests.integration.engine.world import NUMBER, POLICY, ROLE, SYSTEM, TASK, World
 
@@ -71,6 +72,21 @@ class TestAfterTheApproval:
         request = world.approved()
         holding(world, "sqs:SendMessage")
         assert world.apply(request) == "applied"
+
+    @pytest.mark.parametrize(("lies", "word"), [(5, "applied"), (6, "in_review")])
+    def test_a_passed_role_that_reads_as_gone_is_looked_for_again(
+        self, world: World, monkeypatch: pytest.MonkeyPatch, lies: int, word: str
+    ) -> None:
+        request = world.approved()
+        asked: list[str] = []
+        real = FakeGateway.passed_role
+
+        def passed_role(gateway: FakeGateway, arn: str) -> PassedRole:
+            asked.append(arn)
+            return PassedRole(arn, None, None) if len(asked) <= lies else real(gateway, arn)
+
+        monkeypatch.setattr(FakeGateway, "passed_role", passed_role)
+        assert world.apply(request) == word
 
     def test_a_passed_role_whose_boundary_went_goes_back_to_review(self, world: World) -> None:
         world.aws.managed["arn:aws:iam::aws:policy/Bound"] = ManagedPolicyVersion("b", "v1", parsed("s3:*"))
