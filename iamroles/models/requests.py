@@ -99,14 +99,10 @@ class Request(models.Model):
         stopped = self.runs.filter(state=states.STOPPED, detail__follow_up=True)
         return stopped.select_related("request", "proposal").order_by("-number").first()
 
-    def touched_revisions(self) -> frozenset[int]:
-        """Returns the revisions of which an AWS call was intended: AWS may hold parts of them. One query."""
-        runs = self.runs.filter(steps__attempt__gt=0)
-        return frozenset(runs.values_list("proposal__revision__number", flat=True).distinct().order_by())
-
     def begun(self) -> bool:
         """Returns True once an AWS call of the current revision was intended: then nothing can be taken back."""
-        return self.revision_number in self.touched_revisions()
+        runs = self.runs.filter(proposal__revision__number=self.revision_number)
+        return runs.filter(steps__attempt__gt=0).exists()
 
 
 class Revision(models.Model):

@@ -92,7 +92,7 @@ def request_page(request: Request, user: User) -> RequestPage:
     stored = read_proposal(proposal.canonical) if proposal else None
     decisions = decisions_by_revision(request=request)
     current = decisions.get(revision.pk, []) if revision else []
-    runs = tuple(request.runs.select_related("proposal__revision").order_by("-number"))
+    runs = tuple(request.runs.select_related("proposal__revision").prefetch_related("steps").order_by("-number"))
     latest = runs[0] if runs else None
     current_run = _current(runs, request)
     steps = list(latest.steps.all()) if latest else []
@@ -103,7 +103,7 @@ def request_page(request: Request, user: User) -> RequestPage:
     progress = progress_of(proposal, current, bars) if proposal else None
     deciding = proposal is not None and request.state == states.IN_REVIEW
     staff = staff_of(proposal, current, bars) if deciding and proposal and bars else None
-    touched = request.touched_revisions() if runs else frozenset()
+    touched = {run.proposal.revision.number for run in runs if any(step.attempt for step in run.steps.all())}
     begun = current_run is not None and request.revision_number in touched
     decides = bool(deciding and proposal and bars and eligibility.may_decide(user, proposal, bars).allowed)
     given = standing_of(decisions, proposal.revision_id, user.pk) if proposal else None

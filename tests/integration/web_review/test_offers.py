@@ -233,7 +233,7 @@ def test_every_status_and_every_act_of_the_table_is_met_here() -> None:
 
 
 # Session and person 2, request 1, groups 1, proposal 1, decisions 1 and the groups of whoever made them 1, runs 1,
-# steps 1, which of them called AWS 1, who is barred 3, who can decide 2, timeline 1; the frame 2 to 4. The review page
+# their steps 1, who is barred 3, who can decide 2, timeline 1; the frame 2 to 4. The review page
 # also reads the standard, the last decisions and similar requests.
 SPENT = (
     ("draft", "rosa", "request_detail", 10),
@@ -242,8 +242,8 @@ SPENT = (
     ("in review", "amara", "request_detail", 16),
     ("High, one approval", "mei", "request_detail", 18),
     ("approved", "amara", "request_detail", 15),
-    ("blocked", "oskar", "request_detail", 19),
-    ("applied", "rosa", "request_detail", 13),
+    ("blocked", "oskar", "request_detail", 18),
+    ("applied", "rosa", "request_detail", 12),
     ("in review", "amara", "approval_review", 17),
     ("High, one approval", "mei", "approval_review", 19),
 )
