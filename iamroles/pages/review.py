@@ -5,7 +5,7 @@ All of it is read from the stored proposal that the digest covers. Deciding is `
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -25,12 +25,13 @@ from iamroles.proposal import read as read_proposal
 from iamroles.proposal.wording import standard_name
 from iamroles.rules import account_rules, states
 
+Ticks = Mapping[tuple[str, str], str]
 _GUARDRAILS = ((account_rules.GUARDRAIL, "rights"), (account_rules.TRUST_GUARDRAIL, "trust"))
 
 
 @dataclass(frozen=True)
 class FindingView:
-    """One finding with the ids on the page that it is about. `tick` marks those that approving demands a tick for."""
+    """One finding with the ids on the page that it concerns. `tick` is what its tick says; "" where none is due."""
 
     id: str
     severity: str
@@ -39,7 +40,7 @@ class FindingView:
     places: tuple[tuple[str, str], ...]
     will_not_work: bool
     standard: bool
-    tick: bool
+    tick: str
 
 
 @dataclass(frozen=True)
@@ -97,15 +98,17 @@ class ReviewPage:
         return self.proposal.rated != "forbidden" and not self.look_too_old
 
 
-def review_page(request: Request, proposal: Proposal, user: User, to_tick: Sequence[str]) -> ReviewPage:
-    """Returns the page of a request's current proposal for one person; `to_tick` are the finding ids to acknowledge."""
+def review_page(request: Request, proposal: Proposal, user: User, ticks: Ticks) -> ReviewPage:
+    """Returns the page of a request's current proposal for one person; `ticks` are what the ticks say that approving
+    demands, by the id and message of their findings.
+    """
     stored = read_proposal(proposal.canonical)
     sections = section_pages.sections_of(stored, proposal)
     decisions = decisions_by_revision(revision=proposal.revision)
     made = decisions.get(proposal.revision_id, [])
     bars = eligibility.bars_for([proposal.revision])[proposal.revision_id]
     own = standing_of(decisions, proposal.revision_id, user.pk)
-    found = _findings(proposal.findings, sections, to_tick)
+    found = _findings(proposal.findings, sections, ticks)
     return ReviewPage(
         request=request,
         proposal=proposal,
@@ -147,9 +150,7 @@ def _closed_reason(request: Request, proposal: Proposal, user: User, own: Decisi
     return ""
 
 
-def _findings(
-    stored: Sequence[dict[str, Any]], sections: Sequence[Section], to_tick: Sequence[str]
-) -> tuple[FindingView, ...]:
+def _findings(stored: Sequence[dict[str, Any]], sections: Sequence[Section], ticks: Ticks) -> tuple[FindingView, ...]:
     """Returns the findings in their order; the same one of several documents is shown once, with all its places."""
     grouped: dict[tuple[str, str, bool], list[dict[str, Any]]] = {}
     for finding in stored:
@@ -163,9 +164,9 @@ def _findings(
             places=tuple(dict.fromkeys(_place(finding["place"], sections) for finding in same)),
             will_not_work=same[0]["will_not_work"],
             standard=same[0]["standard"],
-            tick=same[0]["id"] in to_tick and same[0]["severity"] == "high" and not same[0]["standard"],
+            tick=ticks.get(key[:2], "") if same[0]["severity"] == "high" and not same[0]["standard"] else "",
         )
-        for same in grouped.values()
+        for key, same in grouped.items()
     )
 
 

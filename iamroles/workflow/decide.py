@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -30,6 +31,20 @@ APPROVE, CHANGES, REJECT = "approve", "changes", "reject"
 def to_acknowledge(proposal: Proposal) -> list[dict[str, Any]]:
     """Returns the findings that must be ticked before approving: the high ones that the standard does not give."""
     return [f for f in proposal.findings if f["severity"] == "high" and not f["standard"]]
+
+
+def ticks_of(proposal: Proposal) -> dict[tuple[str, str], str]:
+    """Returns what the tick of each finding that must be acknowledged says, by its id and message.
+
+    That is its id; where several of one id must be ticked, each has eight digits of its message's SHA-256 behind it, so
+    that the page's tick of one is not the tick of another. The id alone acknowledges all of them.
+    """
+    wanted = dict.fromkeys((f["id"], f["message"]) for f in to_acknowledge(proposal))
+    shared = Counter(finding_id for finding_id, _ in wanted)
+    return {
+        (finding_id, message): f"{finding_id}.{canonical.digest(message)[:8]}" if shared[finding_id] > 1 else finding_id
+        for finding_id, message in wanted
+    }
 
 
 @verb("decide")
@@ -119,7 +134,8 @@ def _check_form(decision: str, reason: str, acknowledged: Sequence[str], proposa
         raise Invalid(f"Say what {what}, so that the requester can act on it.", "reason")
     if decision == APPROVE and proposal.rated == "forbidden":
         raise NotAllowed("This request has a forbidden part and cannot be approved.", "forbidden")
-    missing = [f["message"] for f in to_acknowledge(proposal) if f["id"] not in acknowledged]
+    ticks = ticks_of(proposal).items()
+    missing = [message for (finding, message), tick in ticks if not {finding, tick} & set(acknowledged)]
     if decision == APPROVE and missing:
         raise Invalid(f"Tick that you have seen: {missing[0]}", "acknowledged")
 

@@ -99,8 +99,7 @@ def _review(
     if proposal is None:
         messages.info(request, f"There is nothing to review yet: a worker is reading AWS for {row.reference}.")
         return redirect("request_detail", row.pk)
-    to_tick = [finding["id"] for finding in decide.to_acknowledge(proposal)]
-    page = review_pages.review_page(row, proposal, user_of(request), to_tick)
+    page = review_pages.review_page(row, proposal, user_of(request), decide.ticks_of(proposal))
     marks = viewed_marks.kept(request, row.pk)
     context = {
         "page": page,

@@ -233,7 +233,7 @@ class TestChanged:
             "Revision 2 was proposed anew: the look at AWS had become too old, and AWS reads differently now. "
             "Approvals of earlier revisions do not count."
         )
-        assert review_page(changed, proposal, world.security, ()).anew == why
+        assert review_page(changed, proposal, world.security, {}).anew == why
         assert request_page(changed, world.requester).anew == why
 
     def test_what_was_made_by_hand_exactly_so_is_right_already(self, world: World, old: Request) -> None:

@@ -318,6 +318,30 @@ class TestDeciding:
         assert answer.status_code == 303
         assert Decision.objects.get().acknowledged == sorted(wanted)
 
+    def test_the_tick_of_one_finding_is_not_the_tick_of_another_of_its_id(
+        self, here: World, signed_in: NewClient, key: Key
+    ) -> None:
+        facts = world.facts_for(here.staging)
+        everything = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+        usual = world.context_for(facts)
+        passed = {
+            arn: replace(usual.passed[arn], inline={"all": documents.parse(everything)}) for arn in facts.task_roles
+        }
+        row = world.sent(here.people["rosa"], facts)
+        world.proposed(row, context=replace(usual, passed={**usual.passed, **passed}))
+        client = signed_in("mei")
+        boxes = re.findall(
+            r'name="acknowledged"[^>]*value="(PR07\.[0-9a-f]{8})"', text_of(client.get(review_address(row)))
+        )
+        assert len(set(boxes)) == 2
+        for one, other in (boxes, boxes[::-1]):
+            answer = self.post(client, row, form(row, acknowledged=[one, "PR07.00000000"], idempotency_key=key()))
+            assert answer.status_code == 422
+            assert re.findall(r'value="(PR07[^"]*)" checked', text_of(answer)) == [one] != [other]
+        assert Decision.objects.count() == 0
+        assert self.post(client, row, form(row, acknowledged=boxes, idempotency_key=key())).status_code == 303
+        assert Decision.objects.get().acknowledged == sorted(boxes)
+
     def test_asks_to_sign_in_again_and_keeps_the_form(self, high: Request, signed_in: NewClient, key: Key) -> None:
         client = signed_in("mei", minutes=6)
         values = form(high, reason="seen with Theo", acknowledged=ticks(high), idempotency_key=key())
