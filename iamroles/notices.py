@@ -1,4 +1,4 @@
-"""Who is told when a request changes: rows of an outbox, written in the transaction of the change. `tend` sends them.
+"""Who is told when a request changes, or their sign-in: an outbox in the transaction of the change. `tend` sends it.
 
 What a row says is written when it is sent, from what the request is then.
 """
@@ -6,12 +6,12 @@ What a row says is written when it is sent, from what the request is then.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from django.db.models import Q, QuerySet
 
 from iamroles.models import AskedGroup, Decision, Notice, Request, Revision, User
-from iamroles.models.notices import APPLIED, DECIDED, FAILED, WAITING
+from iamroles.models.notices import APPLIED, DECIDED, FAILED, SECURITY, WAITING
 from iamroles.rules import groups
 
 # What happened: the events that somebody is told of.
@@ -46,6 +46,13 @@ def tell(request: Request, event: str, *, actor_id: str, at: datetime) -> int:
     ]
     rows.append(Notice(request=request, kind=kind, event=event, at=at, next_try_at=at))
     return len(Notice.objects.bulk_create(rows))
+
+
+def warn(person: User, event: str, *, at: datetime, **detail: Any) -> None:
+    """Tells a person, also one who wants no other mail, what happened to how they sign in. `detail`: no secret."""
+    Notice.objects.create(
+        person=person, kind=SECURITY, event=event, detail=detail, at=at, next_try_at=at if person.email else None
+    )
 
 
 def _people(request: Request, kind: str) -> QuerySet[User]:

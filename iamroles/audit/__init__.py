@@ -7,6 +7,7 @@ hashed, sealed and verified is described in docs/audit-format.md.
 from iamroles.audit.disclose import NothingDisclosed, commit, disclose, disclosed_of, erase
 from iamroles.audit.find import (
     EventFilter,
+    agents_of_sign_ins,
     auto_approved,
     correlation_of,
     ended_approvals,
@@ -34,6 +35,7 @@ __all__ = [
     "NotSealed",
     "NothingDisclosed",
     "Subject",
+    "agents_of_sign_ins",
     "auto_approved",
     "commit",
     "correlation_of",

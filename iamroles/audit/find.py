@@ -120,6 +120,12 @@ def was_answered(account: str, codes: Iterable[str], *, since: datetime) -> bool
     return rows.exists()
 
 
+def agents_of_sign_ins(user_id: str, *, since: datetime) -> set[str]:
+    """Returns the User-Agents with which a person has signed in since, "" for none; of the last 100 sign-ins."""
+    rows = AuditEvent.objects.filter(actor_id=user_id, action="session.started", at__gte=since).order_by("-pk")
+    return {json.loads(canon)["origin"]["agent"] or "" for canon in rows.values_list("canon", flat=True)[:100]}
+
+
 def _known_action(text: str) -> bool:
     if text.endswith(".*"):
         return any(name.startswith(text[:-1]) for name in EVENTS)

@@ -19,7 +19,7 @@ from iamroles.engine import webhook
 from iamroles.engine.telling import Message, message, still_true
 from iamroles.engine.webhook import NotSent
 from iamroles.models import Notice
-from iamroles.models.notices import KEPT
+from iamroles.models.notices import KEPT, SECURITY
 from iamroles.models.requests import ProposalChanged
 
 TRIES: Final = 8
@@ -69,14 +69,21 @@ def _wanted(notice: Notice) -> bool:
         return False
     if notice.person is None:
         return bool(settings.ROLEDESK_WEBHOOK_URL)
-    return bool(notice.person.mail and notice.person.email and notice.person.is_active)
+    wanted = notice.person.mail or notice.kind == SECURITY
+    return bool(wanted and notice.person.email and notice.person.is_active)
 
 
 def _failed(notice: Notice, code: str, at: datetime) -> bool:
     tries = notice.tries + 1
     wait = min(_LONGEST, _FIRST * 2 ** (tries - 1))
     Notice.objects.filter(pk=notice.pk).update(code=code[:80], next_try_at=None if tries >= TRIES else at + wait)
-    _log.warning("notice_not_sent", notice=notice.pk, request=notice.request.reference, code=code, tries=tries)
+    _log.warning(
+        "notice_not_sent",
+        notice=notice.pk,
+        request=notice.request.reference if notice.request else "",
+        code=code,
+        tries=tries,
+    )
     return False
 
 

@@ -6,6 +6,7 @@ No policy text, one plain link to a page, and nothing that decides by being open
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC
 from typing import Any, Final
 
 from django.conf import settings
@@ -14,7 +15,7 @@ from django.utils.html import format_html
 
 from iamroles.blueprints import facts as facts_module
 from iamroles.models import Notice, Proposal, Request, Run, Step, tally
-from iamroles.models.notices import APPLIED, FAILED, WAITING
+from iamroles.models.notices import APPLIED, FAILED, SECURITY, WAITING
 from iamroles.rules import states
 
 _RISKS: Final = {"low": "Low", "medium": "Medium", "high": "High", "forbidden": "Forbidden"}
@@ -42,7 +43,7 @@ class Message:
 
     def payload(self, notice: Notice) -> dict[str, Any]:
         """The webhook's JSON: Slack shows `text`; `metadata` is for machines."""
-        request = notice.request
+        request = _request_of(notice)
         about = {
             "event": notice.event,
             "kind": notice.kind,
@@ -63,12 +64,14 @@ def escape_slack(text: str) -> str:
 
 def still_true(notice: Notice) -> bool:
     """Returns whether the notice still holds: nobody is called to decide what is decided."""
-    return notice.kind != WAITING or notice.request.state == states.IN_REVIEW
+    return notice.kind != WAITING or _request_of(notice).state == states.IN_REVIEW
 
 
 def message(notice: Notice) -> Message:
     """Returns what to say. Raises ProposalChanged for a proposal that was changed around the portal."""
-    request = notice.request
+    if notice.kind == SECURITY:
+        return _of_signing_in(notice)
+    request = _request_of(notice)
     proposal = request.current_proposal()
     where = f" in {request.account.name}" if request.account and request.account.name not in request.title else ""
     risk = f" ({_RISKS[request.risk]})" if request.risk else ""
@@ -77,6 +80,28 @@ def message(notice: Notice) -> Message:
     name = "approval_review" if notice.kind == WAITING else "request_detail"
     url = settings.BASE_URL.rstrip("/") + reverse(name, args=[request.pk])
     return Message(_one_line(subject), tuple(_one_line(line) for line in lines if line), url)
+
+
+def _request_of(notice: Notice) -> Request:
+    if notice.request is None:  # only those about signing in have none
+        raise AssertionError(notice.pk)
+    return notice.request
+
+
+def _of_signing_in(notice: Notice) -> Message:
+    detail = notice.detail or {}
+    at = notice.at.astimezone(UTC)
+    origin = [
+        f"{name}: {detail[key]}." for key, name in (("browser", "Browser"), ("ip", "IP address")) if detail.get(key)
+    ]
+    lines = (
+        f"{notice.happened}.",
+        " ".join((f"When: {at.day} {at:%b %Y, %H:%M} UTC.", *origin)),
+        "If it was you, there is nothing to do.",
+        "If not: sign out your other sessions on the page below, change your password, and tell an operator.",
+    )
+    url = settings.BASE_URL.rstrip("/") + reverse("usersessions_list")
+    return Message(_one_line(f"[IAM] {notice.happened}"), tuple(map(_one_line, lines)), url)
 
 
 def _one_line(text: str) -> str:
@@ -96,10 +121,10 @@ def _told(notice: Notice, proposal: Proposal | None) -> list[str]:
     if notice.kind == WAITING:
         return _waiting(proposal)
     if notice.kind == APPLIED:
-        return _applied(notice.request, proposal)
+        return _applied(_request_of(notice), proposal)
     if notice.kind == FAILED:
-        return _stopped(notice.request)
-    return _decided(notice.request)
+        return _stopped(_request_of(notice))
+    return _decided(_request_of(notice))
 
 
 def _waiting(proposal: Proposal | None) -> list[str]:

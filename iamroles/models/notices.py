@@ -1,4 +1,4 @@
-"""The outbox of notices: who is to be told what about a request, on pages, by mail and by webhook."""
+"""The outbox of notices: who is to be told what about a request or signing in, on pages, by mail and webhook."""
 
 from __future__ import annotations
 
@@ -20,23 +20,36 @@ HAPPENED: Final = {
     "request.applied": "is applied",
     "run.stopped": "has stopped",
 }
-WAITING, DECIDED, APPLIED, FAILED = "waiting", "decided", "applied", "failed"
+# What happened to how somebody signs in, as a sentence of its own; `{…}` is in the notice's detail.
+SIGNING_IN: Final = {
+    "credential.changed": "Your {what}",
+    "sign_in.new_browser": "You signed in with a browser that you did not use here before",
+    "sign_in.after_failures": "You signed in after {tries} tries that failed",
+    "sign_in.failing": "{tries} tries to sign in as you failed",
+    "sign_in.wrong_code": "Somebody gave your password, and then a wrong second factor",
+}
+WAITING, DECIDED, APPLIED, FAILED, SECURITY = "waiting", "decided", "applied", "failed", "security"
 KEPT: Final = timedelta(days=90)
 
 
 class Notice(models.Model):
     """One thing to tell one person, or the webhook where `person` is empty. `event` is what happened.
 
+    About a request, or without one about how the person signs in: `detail` then says from where, and no secret.
+
     `next_try_at` is when it may be sent (again), None once that is settled: then it was sent at `sent_at`, was not
     wanted, or was given up with `code`. `seen_at` is when the person had read it on a page.
     """
 
-    request = models.ForeignKey("iamroles.Request", on_delete=models.CASCADE, related_name="notices")
+    request = models.ForeignKey(
+        "iamroles.Request", null=True, blank=True, on_delete=models.CASCADE, related_name="notices"
+    )
     person = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.CASCADE, related_name="notices"
     )
     kind = models.CharField(max_length=10)
     event = models.CharField(max_length=40)
+    detail = models.JSONField(null=True, blank=True)
     at = models.DateTimeField()
     tries = models.PositiveIntegerField(default=0)
     next_try_at = models.DateTimeField(null=True, blank=True)
@@ -57,5 +70,7 @@ class Notice(models.Model):
 
     @property
     def happened(self) -> str:
-        """What happened, e.g. "is approved"."""
+        """What happened, e.g. "is approved", or where it is about no request "Your password was changed"."""
+        if self.kind == SECURITY:
+            return SIGNING_IN[self.event].format(**(self.detail or {}))
         return HAPPENED[self.event]

@@ -28,6 +28,7 @@ from iamroles import audit
 from iamroles.audit import Actor, Subject, config
 from iamroles.models import User
 from iamroles.web.caller import actor_of
+from iamroles.web.sign_in_notices import tell_of_credential, tell_of_failure, tell_of_sign_in
 
 _SHELL: Final = Actor(type="system", id="shell", name="Shell", channel="command")
 THROTTLED_FOR: Final = timedelta(minutes=5)  # allauth's window for failed tries
@@ -54,6 +55,7 @@ def _started(sender: Any, request: HttpRequest, user: User, **_: Any) -> None:
     records = get_authentication_records(request, user)
     method = str(records[-1]["method"]) if records else "sign_in"
     with transaction.atomic():
+        tell_of_sign_in(request, user)
         audit.record(
             "session.started",
             actor=actor_of(request),
@@ -130,7 +132,7 @@ def _refused(sender: Any, credentials: dict[str, Any], request: HttpRequest | No
         return
     typed = str(credentials.get("username") or credentials.get("email") or "")
     commitment = audit.commit(typed)
-    known = User.objects.filter(Q(username__iexact=typed) | Q(email__iexact=typed))
+    person = User.objects.filter(Q(username__iexact=typed) | Q(email__iexact=typed)).first() if typed else None
     with transaction.atomic():
         event = audit.record(
             "session.refused",
@@ -141,8 +143,9 @@ def _refused(sender: Any, credentials: dict[str, Any], request: HttpRequest | No
             code="bad_credentials",
             data={"method": "password", "code": "bad_credentials", "typed_name": commitment.as_data()},
         )
-        if typed and known.exists():
+        if person is not None:
             audit.disclose(event, "data.typed_name", commitment)
+            tell_of_failure(request, person)
 
 
 def _wrong_code(sender: Any, request: HttpRequest, user: User, **_: Any) -> None:
@@ -157,6 +160,7 @@ def _wrong_code(sender: Any, request: HttpRequest, user: User, **_: Any) -> None
             code="bad_code",
             data={"method": "mfa", "code": "bad_code", "typed_name": audit.commit(user.get_username()).as_data()},
         )
+        tell_of_failure(request, user, wrong_code=True)
 
 
 def _factor_saved(sender: Any, instance: Authenticator, created: bool, **_: Any) -> None:
@@ -169,8 +173,12 @@ def _factor_deleted(sender: Any, instance: Authenticator, **_: Any) -> None:
 
 
 def record_credential(request: HttpRequest | None, user: User, kind: str, change: str) -> None:
-    """Records that a password or second factor of a person is another now; never what it is. A shell has no request."""
+    """Records that a password or second factor of a person is another now, and tells them; never what it is.
+
+    A shell has no request.
+    """
     with transaction.atomic():
+        tell_of_credential(request, user, kind, change)
         audit.record(
             "credential.changed",
             actor=actor_of(request) if request is not None else _SHELL,

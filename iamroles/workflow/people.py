@@ -14,7 +14,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db.models import Q
 
-from iamroles import audit
+from iamroles import audit, notices
 from iamroles.audit import Actor, Change, Subject
 from iamroles.eligibility import person_of
 from iamroles.models import Team, User
@@ -91,6 +91,7 @@ def accept_invitation(*, user: User, password: str, actor: Actor, at: datetime) 
         at=at,
         data={"kind": "password", "change": "set by invitation"},
     )
+    notices.warn(row, "credential.changed", at=at, what="password was set by your invitation", ip=actor.ip or "")
     return row
 
 
