@@ -113,12 +113,17 @@ def _database() -> HealthRow:
         cursor.fetchone()
     took = (time.perf_counter() - begun) * 1000
     name = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}.get(connection.vendor, connection.vendor)
-    answers = f"{name} answers in {took:.1f} ms."
+    answers = f"{name} answers {_within(took)}."
     if settings.ROLEDESK_DATABASE_ROLES == "any" or not grants.may_rewrite():
         return HealthRow("Database", answers, "ok")
     text = f"{answers} The portal could change events: it does not run as a role of its own."
     tone = "warn" if settings.ROLEDESK_DATABASE_ROLES == "one" else "bad"
     return HealthRow("Database", text, tone, "manage.py audit grants --run")
+
+
+def _within(milliseconds: float) -> str:
+    """Returns a duration as far as it matters to people: "in under 1 ms", "in 12 ms"."""
+    return "in under 1 ms" if milliseconds < 1 else f"in {milliseconds:.0f} ms"
 
 
 def last_sign() -> datetime | None:
@@ -136,7 +141,7 @@ def _worker(due: Due, at: datetime) -> HealthRow:
     sign = last_sign()
     if due.oldest is not None and at - due.oldest > LATE:
         text = "No sign of a worker although work is due. Nothing is looked at or applied until one runs."
-        return HealthRow("Workers", text, "bad", "celery -A portal worker", sign)
+        return HealthRow("Workers", text, "bad", "docker compose up -d worker", sign)
     if sign is None:
         return HealthRow("Workers", "No worker has done anything yet, and nothing is due.", "ok")
     if due.count:
@@ -168,7 +173,7 @@ def _stuck(at: datetime) -> HealthRow:
     parts = [f"{count} {one if count == 1 else many}" for count, one, many in counted if count]
     if not parts:
         return HealthRow("Stopped work", "None.", "ok")
-    return HealthRow("Stopped work", f"{' and '.join(parts)}: a person has to look.", "warn")
+    return HealthRow("Stopped work", f"{' and '.join(parts)}. Nothing goes on there until a person looks.", "warn")
 
 
 def _paused() -> HealthRow:
@@ -186,11 +191,11 @@ def _accounts(rows: Sequence[AccountRow]) -> HealthRow:
     known = [row.connection for row in rows if row.connection is not None and not row.connection.waits]
     wrong = [look.look.account.name for look in known if look.state in ("bad", "failed")]
     if wrong:
-        text = f"The last test of {', '.join(wrong)} failed."
+        text = f"The last test of {', '.join(wrong)} failed. What is asked for there waits or stops."
         return HealthRow("AWS accounts", text, "bad", "manage.py aws_accounts check NUMBER")
     untested = len(rows) - len(known)
     if untested:
-        text = f"{untested} of {len(rows)} not tested yet."
+        text = f"{untested} of {len(rows)} not tested yet: nobody knows whether a worker gets in."
         return HealthRow("AWS accounts", text, "warn", "manage.py aws_accounts check NUMBER")
     return HealthRow("AWS accounts", f"The last test of all {len(rows)} let us in." if rows else "None.", "ok")
 
@@ -203,7 +208,8 @@ def _inventory(rows: Sequence[AccountRow]) -> HealthRow:
         return HealthRow("Inventory", text, "warn", since=found.since)
     names = [row.account.name for row in rows if row.scan is not None and row.scan.result.get("state") == "failed"]
     if names:
-        return HealthRow("Inventory", f"The last scan of {', '.join(names)} failed.", "bad", "manage.py tend")
+        text = f"The last scan of {', '.join(names)} failed. Changes around the portal are not noticed there."
+        return HealthRow("Inventory", text, "bad", "manage.py aws_accounts check NUMBER")
     what = "1 role" if found.roles == 1 else f"{found.roles:,} roles"
     return HealthRow("Inventory", f"{what}, none known to differ.", "ok")
 
@@ -255,8 +261,8 @@ def _notices(at: datetime) -> HealthRow:
         oldest=Min("next_try_at", filter=late),
     )
     if found["late"]:
-        text = f"{_counted(found['late'], 'notice')} should have been sent by now."
-        return HealthRow("Notices", text, "bad", "manage.py tend", found["oldest"])
+        text = f"{_counted(found['late'], 'notice')} should have been sent by now. People learn of it on Home alone."
+        return HealthRow("Notices", text, "bad", "docker compose up -d tend", found["oldest"])
     if found["given_up"] or found["failing"]:
         text = f"{_counted(found['given_up'], 'notice')} given up, {found['failing']:,} tried again later. See below."
         return HealthRow("Notices", text, "warn", "Look at EMAIL_HOST and ROLEDESK_WEBHOOK_URL")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
@@ -17,6 +19,8 @@ from iamroles.web.operating import form_once, form_typed_on, propose
 from iamroles.web.reading import refuse_look
 from iamroles.workflow.verbs import Invalid
 
+PROVIDER: Final = "sso"  # as the settings name the one that there may be
+
 
 @login_required
 @require_safe
@@ -25,7 +29,12 @@ def provider_group_list(request: HttpRequest) -> HttpResponse:
     allowed = permissions.may_change_rules(user_of(request))
     if not allowed.allowed:
         return refuse_look(request, "view_groups", allowed)
-    context = {"provider": settings.ROLEDESK_SINGLE_SIGN_ON, "rows": pages.rows(), "unused": pages.unused()}
+    context = {
+        "provider": settings.ROLEDESK_SINGLE_SIGN_ON,
+        "callback": settings.BASE_URL.rstrip("/") + reverse("openid_connect_callback", args=[PROVIDER]),
+        "rows": pages.rows(),
+        "unused": pages.unused(),
+    }
     return render(request, "iamroles/provider_group_list.html", context)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -95,8 +96,17 @@ class TestHealth:
         Request.objects.filter(pk=given_up.pk).update(tries=12, next_try_at=None)
         assert self.words()["Stopped work"] == (
             "warn",
-            "1 run has stopped and 1 look at AWS was given up: a person has to look.",
+            "1 run has stopped and 1 look at AWS was given up. Nothing goes on there until a person looks.",
         )
+
+    def test_a_quick_answer_of_the_database_is_no_zero(self, here: World) -> None:
+        assert re.fullmatch(r"(SQLite|PostgreSQL) answers in (under 1|[1-9]\d*) ms\.", self.words()["Database"][1])
+
+    def test_what_is_not_in_order_says_what_follows_and_what_to_do(self, here: World) -> None:
+        world.sent(here.people["rosa"], world.facts_for(here.prod))
+        rows = [row for row in health(world.now() + timedelta(minutes=20)).rows if row.tone != "ok"]
+        assert {row.name for row in rows} == {"Workers", "AWS accounts", "Sealing"}
+        assert [row.name for row in rows if not row.repair] == []
 
     def test_says_when_sealing_is_late(self, here: World) -> None:
         waiting = AuditEvent.objects.count()

@@ -5,6 +5,7 @@ Only what crosses the network is ours; the browser lane has a real provider.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -36,7 +37,7 @@ from iamroles.models import (
 )
 from iamroles.workflow import changes, organisation, provider_groups
 from iamroles.workflow.verbs import Invalid, NotAllowed
-from portal.settings.single_sign_on import SingleSignOn
+from portal.settings.single_sign_on import PROVIDER, SingleSignOn
 from tests.integration.web_review.conftest import NewClient
 from tests.integration.web_review.provider import CONFIGURATION, Provider
 from tests.integration.web_review.test_confirming import confirm, decide
@@ -390,3 +391,17 @@ class TestPages:
 
     def test_there_is_nothing_else_to_fill(self, here: World, signed_in: NewClient) -> None:
         assert signed_in("oskar").get("/ops/sign-on/team:nowhere/").status_code == 404
+
+    def test_without_a_provider_the_page_says_how_one_is_connected(
+        self, here: World, signed_in: NewClient, settings: Any
+    ) -> None:
+        settings.BASE_URL, settings.ROLEDESK_SINGLE_SIGN_ON = "https://roledesk.example.com", None
+        page = re.sub(r"<wbr>", "", text_of(signed_in("oskar").get("/ops/sign-on/")))
+        assert f"https://roledesk.example.com/accounts/oidc/{PROVIDER}/login/callback/" in page
+        for name in (
+            "ROLEDESK_OIDC_ISSUER",
+            "ROLEDESK_OIDC_CLIENT_ID",
+            "ROLEDESK_OIDC_CLIENT_SECRET",
+            "docs/sign-on.md",
+        ):
+            assert name in page
