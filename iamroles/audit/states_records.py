@@ -17,7 +17,17 @@ from iamroles.audit.envelope import kept_value
 from iamroles.models import AuditEvent, AwsAccount, Membership, ProposedChange, Request, Team, User
 from iamroles.models.changes import CONFIRMED, WAITING
 
-_RECORD: Final = ("name", "environment", "is_production", "partition", "role_path", "policy_path", "boundary")
+_RECORD: Final = (
+    "name",
+    "environment",
+    "is_production",
+    "partition",
+    "role_path",
+    "policy_path",
+    "boundary",
+    "tag_keys",
+    "required_tags",
+)
 _CONFIRMED: Final = (
     "approval_rule.changed",
     "membership.granted",

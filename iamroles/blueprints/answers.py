@@ -21,6 +21,7 @@ from iamroles.blueprints.facts import (
 )
 from iamroles.blueprints.problems import PORTAL_ROLE, FieldProblem, at, tidy
 from iamroles.iam import arns, limits
+from iamroles.iam.phrases import listed
 
 _LINES_AT_MOST = 60  # PassRole ARNs that surely fit a managed policy of 6,144 characters (AWS.md 2.4)
 
@@ -127,8 +128,19 @@ def check(facts: Facts) -> tuple[FieldProblem, ...]:
         problems += role_answers.check(facts)
     if isinstance(facts, RoleFacts | InfrastructureFacts):
         problems += at("description", limits.check_role_description(facts.description))
-        problems += at("tags", limits.check_tags(list(facts.tags.items())))
+        problems += _check_tags(facts)
     return tuple(dict.fromkeys(problems))
+
+
+def _check_tags(facts: RoleFacts | InfrastructureFacts) -> list[FieldProblem]:
+    account = facts.account
+    given = {key.casefold() for key in facts.tags}
+    missing = [key for key in account.required_tags if key.casefold() not in given]
+    problems = list(at("tags", limits.check_tags(list(facts.tags.items()), allowed=account.tag_keys or None)))
+    if missing:
+        words = f"Roles in {account.name} must carry the tag{'s' if len(missing) > 1 else ''} {listed(missing)}."
+        problems.append(FieldProblem("tags", "VA04", f"{words} Add each as key=value, one a line."))
+    return problems
 
 
 def _check_passing(facts: PassingFacts) -> list[FieldProblem]:

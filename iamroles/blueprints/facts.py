@@ -29,7 +29,10 @@ DeployerScope = Literal["scoped", "unscoped"]
 
 @dataclass(frozen=True)
 class AccountFacts:
-    """The AWS account's record as far as documents depend on it. `boundary` is an ARN or None."""
+    """The AWS account's record as far as documents depend on it. `boundary` is an ARN or None.
+
+    `tag_keys` are the only tag keys that roles may carry, none meaning any; `required_tags` those that each must carry.
+    """
 
     number: str
     name: str
@@ -38,6 +41,13 @@ class AccountFacts:
     role_path: str = "/"
     policy_path: str = "/"
     boundary: str | None = None
+    tag_keys: tuple[str, ...] = ()
+    required_tags: tuple[str, ...] = ()
+
+    def as_mapping(self) -> dict[str, Any]:
+        """Returns the JSON-able form; what was stored before there were lists of tag keys digests the same."""
+        value = {name: list(part) if isinstance(part, tuple) else part for name, part in asdict(self).items()}
+        return {name: part for name, part in value.items() if part != []}
 
 
 def deployer_path(policy_path: str) -> str:
@@ -235,7 +245,8 @@ def deployer_policy_description(facts: DeployerFacts) -> str:
 def write(facts: Facts) -> str:
     """Returns the canonical text that a revision stores."""
     value = {name: list(part) if isinstance(part, tuple) else part for name, part in asdict(facts).items()}
-    return canonical.dumps({**value, "tags": dict(value.get("tags") or {})}).decode()
+    account = facts.account.as_mapping()
+    return canonical.dumps({**value, "account": account, "tags": dict(value.get("tags") or {})}).decode()
 
 
 def read(text: str) -> Facts:
@@ -249,7 +260,8 @@ def read(text: str) -> Facts:
         parts: dict[str, Any] = {name: tuple(part) if isinstance(part, list) else part for name, part in value.items()}
         if "tags" not in known:
             del parts["tags"]
-        parts["account"] = AccountFacts(**parts["account"])
+        account: dict[str, Any] = {n: tuple(p) if isinstance(p, list) else p for n, p in parts["account"].items()}
+        parts["account"] = AccountFacts(**account)
         return kind(**parts)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"The stored facts cannot be read: {error}") from error

@@ -196,6 +196,19 @@ def check_tags(
     return tuple(problems)
 
 
+def listed_keys(text: str) -> tuple[str, ...]:
+    """Returns the tag keys of a list with commas or line ends, each as first written, in order, once ignoring case."""
+    found: dict[str, str] = {}
+    for key in filter(None, (part.strip() for part in text.replace("\n", ",").split(","))):
+        found.setdefault(key.casefold(), key)
+    return tuple(sorted(found.values(), key=str.casefold))
+
+
+def check_tag_keys(keys: Iterable[str]) -> Problems:
+    """Returns what is wrong with a list of tag keys that an AWS account allows or demands (VA04)."""
+    return check_tags([(key, "") for key in keys])
+
+
 def _check_tag(key: str, value: str) -> list[Problem]:
     problems = []
     if not 1 <= len(key) <= TAG_KEY_LENGTH:

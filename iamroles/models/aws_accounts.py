@@ -5,7 +5,6 @@ never stored here.
 from __future__ import annotations
 
 import secrets
-from dataclasses import asdict
 from typing import Any
 
 from django.conf import settings
@@ -15,6 +14,7 @@ from django.db import models
 
 from iamroles import canonical
 from iamroles.blueprints.facts import AccountFacts
+from iamroles.iam import limits
 from iamroles.iam.documents import Document
 from iamroles.rules import account_rules
 from iamroles.rules.account_rules import AccountRules
@@ -28,7 +28,9 @@ def new_external_id() -> str:
 class AwsAccount(models.Model):
     """One AWS account. `boundary` is the ARN that every role must carry, or "" for none.
 
-    `owner` is the group whose members answer for the account; `paused_at` stops additions, never proved removals.
+    `tag_keys` and `required_tags` are lists with commas: the only tag keys that roles may carry ("" for any), and those
+    that each must carry. `owner` is the group whose members answer for the account; `paused_at` stops additions, never
+    proved removals.
     """
 
     number = models.CharField(max_length=12, unique=True, validators=(RegexValidator(r"^[0-9]{12}$"),))
@@ -40,6 +42,8 @@ class AwsAccount(models.Model):
     role_path = models.CharField(max_length=512, default="/")
     policy_path = models.CharField(max_length=512, default="/")
     boundary = models.CharField(max_length=2048, blank=True, default="")
+    tag_keys = models.CharField(max_length=2000, blank=True, default="", db_default="")
+    required_tags = models.CharField(max_length=2000, blank=True, default="", db_default="")
     external_id = models.CharField(max_length=64, unique=True, default=new_external_id)
     paused_at = models.DateTimeField(null=True, blank=True)
     pause_reason = models.CharField(max_length=500, blank=True, default="")
@@ -60,6 +64,8 @@ class AwsAccount(models.Model):
             role_path=self.role_path,
             policy_path=self.policy_path,
             boundary=self.boundary or None,
+            tag_keys=limits.listed_keys(self.tag_keys),
+            required_tags=limits.listed_keys(self.required_tags),
         )
 
     def rules(self) -> AccountRules:
@@ -76,7 +82,7 @@ class AwsAccount(models.Model):
         if rules:
             versions = sorted(self.rule_versions.all(), key=lambda row: row.version)
             own["rules"] = {row.kind: row.digest for row in versions}
-        return canonical.digest({**asdict(self.facts()), **own})
+        return canonical.digest({**self.facts().as_mapping(), **own})
 
 
 class AccountRule(models.Model):

@@ -21,6 +21,7 @@ from iamroles.models import AwsAccount, GroupMembership, Membership, ProviderGro
 from iamroles.rules import approval_rules
 from iamroles.workflow.verbs import Invalid, require, require_fresh_sign_in, verb
 
+TAG_LISTS: Final = ("tag_keys", "required_tags")
 PROVIDER_DECIDES: Final = "{} signs in through the identity provider, which alone decides who is in {}."
 
 
@@ -48,6 +49,14 @@ def record_problems(record: Mapping[str, Any], *, number: str, partition: str) -
     if record["boundary"] and not record["boundary"].startswith(f"arn:{partition}:iam::{number}:policy/"):
         text = f"The boundary is a policy of this AWS account: {arns.policy_arn(partition, number, 'NAME')}."
         yield "boundary", text, "boundary"
+    allowed, required = (limits.listed_keys(record[field]) for field in ("tag_keys", "required_tags"))
+    for field, keys in (("tag_keys", allowed), ("required_tags", required)):
+        for problem in limits.check_tag_keys(keys):
+            yield field, problem.message, problem.id
+    folded = {key.casefold() for key in allowed}
+    outside = [key for key in required if allowed and key.casefold() not in folded]
+    if outside:
+        yield "required_tags", f"Also list what roles must carry among the tag keys: {', '.join(outside)}.", "tag_keys"
 
 
 @verb("add_account")
@@ -64,6 +73,8 @@ def add_account(
     role_path: str = "/",
     policy_path: str = "/",
     boundary: str = "",
+    tag_keys: str = "",
+    required_tags: str = "",
     user: User | None = None,
     signed_in_at: datetime | None = None,
 ) -> AwsAccount:
@@ -85,6 +96,8 @@ def add_account(
         "role_path": role_path,
         "policy_path": policy_path,
         "boundary": boundary,
+        "tag_keys": tag_keys,
+        "required_tags": required_tags,
     }
     for field, message, code in record_problems(record, number=number, partition=partition):
         raise Invalid(message, field, code)
@@ -99,8 +112,10 @@ def add_account(
         role_path=role_path,
         policy_path=policy_path,
         boundary=boundary,
+        tag_keys=", ".join(limits.listed_keys(tag_keys)),
+        required_tags=", ".join(limits.listed_keys(required_tags)),
     )
-    shown = ("name", "environment", "is_production", "partition", "role_path", "policy_path", "boundary")
+    shown = ("name", "environment", "is_production", "partition", "role_path", "policy_path", "boundary", *TAG_LISTS)
     audit.record(
         "account.added",
         actor=actor,

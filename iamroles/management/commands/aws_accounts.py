@@ -54,6 +54,10 @@ class Command(BaseCommand):
         add.add_argument("--role-path", default="/", help="where roles are made, e.g. /codedeploy/")
         add.add_argument("--policy-path", default="/", help="where policies are made, e.g. /codedeploy/role/")
         add.add_argument("--boundary", default="", help="ARN of the permissions boundary that every role must carry")
+        add.add_argument(
+            "--tag-keys", default="", help="the only tag keys that roles may carry, with commas; none: any"
+        )
+        add.add_argument("--required-tags", default="", help="tag keys that each role must carry, with commas")
         add.add_argument("--production", action="store_true", help="counts as production whatever its environment says")
 
         rules = verbs.add_parser("rules", help="print the standard and the guardrails of an AWS account")
@@ -163,10 +167,10 @@ class Command(BaseCommand):
         self.stdout.write(f"AWS account {number} is connected. Calls marked read were not made, only decided.")
 
     def _add(self, **options: Any) -> None:
-        fields = ("number", "name", "environment", "owner", "partition", "role_path", "policy_path", "boundary")
+        texts = ("number", "name", "environment", "owner", "partition", "role_path", "policy_path", "boundary")
         try:
             account = organisation.add_account(
-                **{name: options[name] for name in fields},
+                **{name: options[name] for name in (*texts, *organisation.TAG_LISTS)},
                 is_production=options["production"] or options["environment"].lower() in ("production", "prod"),
                 actor=_actor(),
                 at=timezone.now(),

@@ -12,6 +12,7 @@ from django import forms
 
 from iamroles.iam import limits
 from iamroles.web.forms.widgets import name_input
+from iamroles.workflow.organisation import TAG_LISTS
 from iamroles.workflow.verbs import Invalid
 
 
@@ -87,11 +88,26 @@ class RecordForm(OrganisationForm):
         help_text="ARN of the policy that every role must carry. Without one, IAM limits the portal less.",
         widget=name_input(),
     )
+    tag_keys = forms.CharField(
+        label="Tag keys",
+        required=False,
+        max_length=2000,
+        help_text="The only ones that requests may give, with commas between; none that gives rights. Empty: any.",
+        widget=name_input(),
+    )
+    required_tags = forms.CharField(
+        label="Tags that each role must carry",
+        required=False,
+        max_length=2000,
+        help_text="For example cost-center, owner.",
+        widget=name_input(),
+    )
     reason = _why()
 
     def record(self) -> dict[str, Any]:
         """Returns the record as `change_kinds` keeps it."""
-        return {name: value for name, value in self.cleaned_data.items() if name != "reason"}
+        record = {name: value for name, value in self.cleaned_data.items() if name != "reason"}
+        return record | {name: ", ".join(limits.listed_keys(record[name])) for name in TAG_LISTS}
 
 
 class AccountForm(RecordForm):

@@ -23,6 +23,7 @@ from iamroles.workflow.people import accept_invitation
 from iamroles.workflow.verbs import NotAllowed
 from tests.integration.web_review import world
 from tests.integration.web_review.conftest import NewClient
+from tests.integration.web_review.test_review import text_of
 from tests.integration.web_review.world import PROD, STAGING, World
 
 pytestmark = pytest.mark.django_db
@@ -270,6 +271,9 @@ class TestRecords:
             ({"owner": "two words"}, "name of a group"),
             ({"role_path": "codedeploy"}, "path"),
             ({"boundary": f"arn:aws:iam::{PROD}:policy/B"}, "policy of this AWS account"),
+            ({"tag_keys": "team, aws:owner"}, "begin with aws: are reserved"),
+            ({"required_tags": "cost{center}"}, "Tags take letters"),
+            ({"tag_keys": "team", "required_tags": "cost-center"}, "among the tag keys: cost-center"),
         ],
     )
     def test_wrong_answers_come_back(self, here: World, signed_in: NewClient, wrong: Any, said: str) -> None:
@@ -288,6 +292,15 @@ class TestRecords:
         confirm = {"decision": "confirm", "digest": change.digest}
         assert signed_in("mei").post(f"/ops/changes/{change.pk}/decide/", confirm).status_code == 303
         assert AwsAccount.objects.get(number=STAGING).role_path == "/codedeploy/"
+
+    def test_the_tags_of_its_roles_are_lists(self, here: World, signed_in: NewClient) -> None:
+        typed = {**RECORD, "name": "pay", "number": "777788889999", "partition": "aws"}
+        lists = {"tag_keys": "team,cost-center ,Team", "required_tags": " cost-center"}
+        assert signed_in("oskar").post("/ops/accounts/add/", {**typed, **lists}).status_code == 303
+        account = AwsAccount.objects.get(number="777788889999")
+        assert (account.tag_keys, account.required_tags) == ("cost-center, team", "cost-center")
+        shown = text_of(signed_in("oskar").get("/ops/accounts/777788889999/"))
+        assert "cost-center, team; each role must carry cost-center" in shown
 
 
 def test_the_verbs_themselves_ask_for_an_operator(here: World) -> None:

@@ -275,6 +275,8 @@ class TestRecords:
             "role_path": "/",
             "policy_path": "/",
             "boundary": "",
+            "tag_keys": "",
+            "required_tags": "",
             "is_production": False,
             "owner": "orders-platform",
         }

@@ -38,6 +38,8 @@ def here() -> World:
         "role_path": "/",
         "policy_path": "/",
         "boundary": here.prod.boundary,
+        "tag_keys": "cost-center, team",
+        "required_tags": "",
         "owner": "orders-platform",
     }
     wanted = [
@@ -127,6 +129,7 @@ ATTACKS: list[tuple[str, Callable[[World], object], str]] = [
         account(environment="staging"),
         "the environment of AWS account orders-production is not what EVT-",
     ),
+    ("tags", account(tag_keys=""), "the tag keys of AWS account orders-production is not what EVT-"),
     ("boundary", account(boundary=""), "the boundary of AWS account orders-production is not what EVT-"),
     (
         "owner",

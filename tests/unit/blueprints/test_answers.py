@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from iamroles.blueprints import AccountFacts, GrantFacts, RoleFacts, check
+from iamroles.blueprints import AccountFacts, GrantFacts, InfrastructureFacts, RoleFacts, check
+from iamroles.blueprints import facts as facts_module
 from iamroles.blueprints.answers import (
     check_typed_role,
     checked_reason,
@@ -24,6 +25,33 @@ GOOD = RoleFacts(
     policy_name="ecsCodeDeployRole-PassRole",
     policy_description="x",
 )
+
+
+class TestTagsOfTheAccount:
+    @pytest.mark.parametrize(
+        ("allowed", "required", "given", "said"),
+        [
+            ((), (), {"any": "x"}, ""),
+            (("Team", "cost"), (), {"team": "orders"}, ""),
+            (("team",), (), {"project": "payments"}, "does not take the tag key project"),
+            ((), ("Cost-Center",), {"cost-center": "7"}, ""),
+            ((), ("cost-center", "owner"), {"team": "orders"}, "must carry the tags cost-center and owner. Add each"),
+            (("cost-center",), ("cost-center",), {}, "must carry the tag cost-center."),
+        ],
+    )
+    def test_are_held_against_its_lists(
+        self, allowed: tuple[str, ...], required: tuple[str, ...], given: dict[str, str], said: str
+    ) -> None:
+        account = replace(ACCOUNT, tag_keys=allowed, required_tags=required)
+        for facts in (replace(GOOD, account=account, tags=given), InfrastructureFacts(account, "orders", tags=given)):
+            problems = check(facts)
+            assert [(p.field, p.id) for p in problems] == ([("tags", "VA04")] if said else [])
+            assert said in " ".join(p.message for p in problems)
+
+    def test_are_kept_with_the_facts_and_change_nothing_where_there_are_none(self) -> None:
+        listed = replace(GOOD, account=replace(ACCOUNT, tag_keys=("a", "b"), required_tags=("a",)))
+        assert facts_module.read(facts_module.write(listed)) == listed
+        assert "tag_keys" not in facts_module.write(GOOD)
 
 
 class TestReadRoles:
