@@ -96,8 +96,8 @@ def worker(place: Place) -> Spec:
 
 
 def tend(place: Place) -> Spec:
-    """Returns the ticking process: the only one that can seal the audit trail. It writes mails, with links."""
-    own = {"ROLEDESK_AUDIT_KEY_FILE": str(place.var / "keys" / "audit.key"), "BASE_URL": place.url}
+    """Returns the ticking process: the only one that can seal the audit trail."""
+    own = {"ROLEDESK_AUDIT_KEY_FILE": str(place.var / "keys" / "audit.key")}
     return Spec("tend", _python("manage.py", "tend"), _base(place, "tend") | own)
 
 
@@ -119,6 +119,7 @@ def _base(place: Place, process: str) -> dict[str, str]:
             "DJANGO_SETTINGS_MODULE": "portal.settings.demo",
             "ROLEDESK_VAR": str(place.var),
             "ROLEDESK_PROCESS": process,
+            "BASE_URL": place.url.rstrip("/"),
         }
     )
 

@@ -25,7 +25,12 @@ AWS = {
 
 
 def django(process: str) -> dict[str, str]:
-    return {"DJANGO_SETTINGS_MODULE": "portal.settings.demo", "ROLEDESK_VAR": "/v", "ROLEDESK_PROCESS": process}
+    return {
+        "DJANGO_SETTINGS_MODULE": "portal.settings.demo",
+        "ROLEDESK_VAR": "/v",
+        "ROLEDESK_PROCESS": process,
+        "BASE_URL": "http://127.0.0.1:8000",  # links in mails lead to where the demo runs
+    }
 
 
 @pytest.fixture(autouse=True)
@@ -53,7 +58,7 @@ def test_only_the_worker_holds_aws_credentials() -> None:
 
 def test_only_tend_can_seal_the_audit_trail() -> None:
     assert processes.tend(PLACE).environment == (
-        COMMON | django("tend") | {"ROLEDESK_AUDIT_KEY_FILE": "/v/keys/audit.key", "BASE_URL": PLACE.url}
+        COMMON | django("tend") | {"ROLEDESK_AUDIT_KEY_FILE": "/v/keys/audit.key"}
     )
 
 
