@@ -13,6 +13,8 @@ COPY iamroles iamroles
 COPY templates templates
 # The demo has no place in production: without its packages it could not start, without its code nobody can try.
 RUN rm -rf portal/demo portal/settings/demo.py portal/settings/test.py
+# The files keep the modes that they have on the host, whose umask may have let their owner alone read them.
+RUN chmod -R a+rX /app
 # Static files need settings that start, not secrets: these values are gone with this line.
 RUN DJANGO_SETTINGS_MODULE=portal.settings.production \
     SECRET_KEY="$(python -c 'import secrets; print(secrets.token_urlsafe(64))')" \

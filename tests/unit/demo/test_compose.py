@@ -131,3 +131,13 @@ def test_the_image_runs_as_nobody_and_without_the_demo() -> None:
     assert [line for line in lines if line.startswith("USER")] == ["USER 10001:10001"]
     assert "RUN rm -rf portal/demo portal/settings/demo.py portal/settings/test.py" in lines
     assert [line for line in lines if "pip install" in line and "--require-hashes" not in line] == []
+
+
+def test_postgres_is_ready_when_it_answers_others() -> None:
+    """Its image starts a server on the socket alone first: `migrate` would be refused, and is not tried again."""
+    assert SERVICES["postgres"]["healthcheck"]["test"][1:4] == ["pg_isready", "-h", "127.0.0.1"]
+
+
+def test_the_image_can_be_read_by_its_user_whatever_the_umask_of_the_host() -> None:
+    steps = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    assert steps.index("COPY templates") < steps.index("RUN chmod -R a+rX /app") < steps.index("collectstatic")
