@@ -36,6 +36,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "portal.client_address.ClientAddress",
     "iamroles.web.middleware.Correlation",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -197,6 +198,8 @@ REDIS_TRANSPORT_OPTIONS = {
 
 # Whether the database roles must be apart, as production demands: "apart", "one" (allowed there), or "any".
 ROLEDESK_DATABASE_ROLES = "any"
+# How many proxies of ours append to X-Forwarded-For: none here, one in production.
+ROLEDESK_PROXIES = int(env.number("ROLEDESK_PROXIES", 0))
 BASE_URL = env.text("BASE_URL", "http://127.0.0.1:8000")
 DEFAULT_FROM_EMAIL = env.text("EMAIL_FROM", "Roledesk <roledesk@localhost>")
 EMAIL_TIMEOUT = 10  # seconds

@@ -45,6 +45,7 @@ MEANINGS: Final = {
     "ROLEDESK_WEBHOOK_URL": "Where notices are posted too; https.",
     "ROLEDESK_WEBHOOK_SECRET": "Signs each (docs/architecture.md). Tend.",
     "ROLEDESK_MFA_GROUPS": "Groups whose people get nowhere without a second factor, separated by spaces. Web.",
+    "ROLEDESK_PROXIES": "How many proxies append to `X-Forwarded-For`; 0 trusts the header of nobody. Web.",
     "ROLEDESK_CONTEXT_WORDS": "Names of the company and its products, which passwords must not lean on. Web.",
     "ROLEDESK_BREACHED_DIGESTS": "A file of SHA-1 digests of stolen passwords, sorted (docs/sign-on.md). Web.",
     "ROLEDESK_OIDC_ISSUER": "The OpenID Connect provider for single sign-on; https.",

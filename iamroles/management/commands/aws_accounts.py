@@ -6,7 +6,6 @@ Testing only orders a look: a worker, which alone has AWS rights, answers.
 
 from __future__ import annotations
 
-import getpass
 import json
 import sys
 import time
@@ -22,6 +21,7 @@ from iamroles.aws.boto import IAM_REGIONS
 from iamroles.aws.template import template
 from iamroles.engine.connection import record_of
 from iamroles.iam import arns
+from iamroles.management.shell import shell_actor
 from iamroles.models import AwsAccount, User
 from iamroles.models.looks import CHECK
 from iamroles.rules import account_rules
@@ -118,7 +118,8 @@ class Command(BaseCommand):
             if login:
                 self._propose_rule(number, kind, text, login, reason)
                 return
-            row = rule_verbs.set_account_rule(number=number, kind=kind, text=text, actor=_actor(), at=timezone.now())
+            given = {"number": number, "kind": kind, "text": text}
+            row = rule_verbs.set_account_rule(**given, actor=shell_actor(), at=timezone.now())
         except (OSError, UnicodeDecodeError) as error:
             raise CommandError(f"{file} cannot be read: {error}") from error
         except Refused as error:
@@ -151,7 +152,7 @@ class Command(BaseCommand):
         self.stdout.write(json.dumps(template(record, hub), indent=2))
 
     def _check(self, number: str, seconds: float) -> None:
-        order = look.order_look(account=_account(number), kind=CHECK, user=None, actor=_actor(), at=timezone.now())
+        order = look.order_look(account=_account(number), kind=CHECK, user=None, actor=shell_actor(), at=timezone.now())
         give_up = time.monotonic() + seconds
         while order.answered_at is None and time.monotonic() < give_up:
             time.sleep(0.2)
@@ -172,16 +173,12 @@ class Command(BaseCommand):
             account = organisation.add_account(
                 **{name: options[name] for name in (*texts, *organisation.TAG_LISTS)},
                 is_production=options["production"] or options["environment"].lower() in ("production", "prod"),
-                actor=_actor(),
+                actor=shell_actor(),
                 at=timezone.now(),
             )
         except Refused as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"Added {account.name}, {account.number}. Next: create the portal's role in it.")
-
-
-def _actor() -> Actor:
-    return Actor(type="system", id=None, name=getpass.getuser(), channel="command")
 
 
 def _account(number: str) -> AwsAccount:

@@ -5,7 +5,6 @@ Into groups it invites only while no two people could confirm such a change on t
 
 from __future__ import annotations
 
-import getpass
 from smtplib import SMTPException
 from typing import Any
 
@@ -14,7 +13,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from iamroles import invitations
-from iamroles.audit import Actor
+from iamroles.management.shell import shell_actor
 from iamroles.models import User
 from iamroles.pages import people as pages
 from iamroles.workflow import people as verbs
@@ -61,7 +60,7 @@ class Command(BaseCommand):
                 into=group,
                 user=None,
                 signed_in_at=None,
-                actor=_actor(),
+                actor=shell_actor(),
                 at=timezone.now(),
             )
         except Refused as error:
@@ -71,7 +70,7 @@ class Command(BaseCommand):
             self._print_link(person.email)
             return
         try:
-            invitations.send(person, settings.BASE_URL, actor=_actor(), at=timezone.now())
+            invitations.send(person, settings.BASE_URL, actor=shell_actor(), at=timezone.now())
         except (OSError, SMTPException) as error:
             text = (
                 f"The mail was not sent ({type(error).__name__}). Print the link: manage.py people link {person.email}"
@@ -84,9 +83,5 @@ class Command(BaseCommand):
         if person is None or not invitations.waits(person):
             raise CommandError(f"No invitation of {email} waits. See: manage.py people list")
         self.stdout.write("Works once, for three days. Give it to nobody else:")
-        link = invitations.issue(person, "printed", actor=_actor(), at=timezone.now())
+        link = invitations.issue(person, "printed", actor=shell_actor(), at=timezone.now())
         self.stdout.write(f"{settings.BASE_URL.rstrip('/')}{link}")
-
-
-def _actor() -> Actor:
-    return Actor(type="system", id=None, name=getpass.getuser(), channel="command")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -65,6 +66,18 @@ def test_tries_are_counted_for_all_processes_together_and_told_in_words(mei: dic
     assert AuditEvent.objects.filter(action="sign_in.throttled").count() == 1
     cache.clear()
     assert Client().post(LOGIN, mei).status_code == 302
+
+
+def test_behind_a_proxy_each_address_has_tries_of_its_own(mei: dict[str, str], settings: Any) -> None:
+    settings.CACHES, settings.ROLEDESK_PROXIES = IN_THE_DATABASE, 1
+    guesser = {"x-forwarded-for": "198.51.100.1, 203.0.113.7"}
+    for number in range(10):
+        assert "Too many" not in text_of(wrong(Client(headers=guesser), f"nobody{number}"))
+    assert "Too many" in text_of(wrong(Client(headers=guesser), "nobody10"))
+    other = Client(headers={"x-forwarded-for": "203.0.113.8"})
+    assert other.post(LOGIN, mei).status_code == 302
+    events = [AuditEvent.objects.filter(action=f"session.{name}").latest("pk") for name in ("refused", "started")]
+    assert [json.loads(event.canon)["origin"]["ip"] for event in events] == ["203.0.113.7", "203.0.113.8"]
 
 
 def test_the_session_of_before_is_nobodys_afterwards(mei: dict[str, str]) -> None:
