@@ -166,7 +166,7 @@ def _aws(known: Known) -> tuple[Item, ...]:
             "Worker",
             "" if known.worker_seen else "No worker has done anything yet. Start one, then test an AWS account.",
             "A worker has done its work.",
-            "celery -A portal worker",
+            "docker compose up -d worker, or: celery -A portal.celery worker",
             "account_list",
         ),
     )

@@ -37,7 +37,7 @@ class Command(BaseCommand):
         parser.add_argument("--directory", help="with --base-url: another folder")
 
     def handle(self, *_args: Any, operator: list[str] | None, base_url: str | None, **_options: Any) -> None:
-        """Prints the list, after inviting."""
+        """Invites the operator and says how much is missing; without one, prints the list."""
         if base_url is not None:
             raise CommandError("--base-url is read before settings are: call it as `manage.py setup --base-url URL`.")
         try:
@@ -50,12 +50,15 @@ class Command(BaseCommand):
                 f"The database does not answer as it must ({type(error).__name__}). Start it, then: manage.py migrate"
             )
             raise CommandError(text) from error
+        left = first_run.left(items)
+        if operator:
+            self.stdout.write(f"{left} missing still. The list: manage.py setup, or {reverse('setup')}")
+            return
         for item in items:
             self.stdout.write(f"{item.state:8}{item.title}: {item.sentence}")
             if item.state == first_run.MISSING:
                 for how in filter(None, (item.command, reverse(item.page) if item.page else "")):
                     self.stdout.write(f"{'':8}{how}")
-        left = first_run.left(items)
         if left:
             raise CommandError(f"{left} missing. The same list: {reverse('setup')}", returncode=MISSING)
         self.stdout.write("Nothing is missing.")
