@@ -171,7 +171,8 @@ def read_note(note: str, keys: Keys, what: str) -> Note:
             signature = decode(encoded)
         except ValueError:
             signature = b""
-        if not line.startswith("\u2014 ") or not space or not name or len(signature) < 5:
+        named = "+" not in name and name.split() == [name]
+        if not line.startswith("\u2014 ") or not space or not named or len(signature) < 5:
             raise Tampered(f"{what} is not well formed")
         public = keys.get((name, signature[:4]))
         if public is None or name != origin:

@@ -66,6 +66,9 @@ class Command(BaseCommand):
         try:
             keys = self._keys(options["key"])
             report = self._report(keys, options)
+        except NotWellFormed as error:
+            self.stdout.write(f"TAMPERED: {error}")
+            return TAMPERED
         except (BadKey, NotPublished, DatabaseError, OSError, ValueError) as error:
             why = " ".join(str(error).split())
             self.stderr.write(f"CANNOT TELL: {why}")
@@ -297,16 +300,28 @@ def _standing() -> list[VerifierKey]:
     return [*now, *(key for key in found if key not in now)]
 
 
+class NotWellFormed(Exception):
+    """A file of an export cannot be read as what it should be."""
+
+
 def _verify_files(keys: Sequence[VerifierKey], options: dict[str, Any]) -> Report:
     path = _required(options, "export")
+    proofs = files.beside(path, "proofs")
+    if proofs.exists() and not options["selection"]:
+        raise ValueError(f"{path} is a selection (there is {proofs.name}): verify it with --selection")
+    try:
+        return _verify_export(path, keys, options)
+    except ValueError as error:
+        raise NotWellFormed(f"something is not well formed ({' '.join(str(error).split())})") from error
+
+
+def _verify_export(path: Path, keys: Sequence[VerifierKey], options: dict[str, Any]) -> Report:
     note = _text(options["checkpoint"] or files.beside(path, "checkpoint"))
     proofs, leaves = files.beside(path, "proofs"), files.beside(path, "leaves")
     if options["selection"]:
         places = files.read_proofs(_text(proofs))
         rows = zip(files.read_lines(path), places, strict=True)
         return verify_selection(((line, seq, hashes) for line, (seq, hashes) in rows), note, keys=keys)
-    if proofs.exists():
-        raise ValueError(f"{path} is a selection (there is {proofs.name}): verify it with --selection")
     return verify_export(
         files.read_lines(path),
         note,

@@ -1,4 +1,4 @@
-"""Long runs, seeded: clean trails give no alarm, and a bundle in which any byte was changed is never called fine.
+"""Long runs, seeded: clean trails give no alarm, and evidence in which any byte was changed is never called fine.
 
 `make test` does a part. The whole, 1,000 clean runs and 10,000 changed bytes, takes some minutes:
 `ROLEDESK_CLEAN_RUNS=1000 ROLEDESK_CHANGED_BYTES=10000 .venv/bin/python -m pytest tests/integration/audit/test_long.py`
@@ -29,6 +29,7 @@ from iamroles.audit.verify_files import verify_export
 from iamroles.models import AuditEvent
 
 from .conftest import NOON, ORIGIN, record_one
+from .test_command import run
 
 pytestmark = pytest.mark.django_db
 
@@ -85,20 +86,20 @@ def test_a_clean_trail_gives_no_alarm(
     sealer = Sealer(origin=ORIGIN, keys=[key], vkeys=known, publishers=[kept], lag=timedelta(days=1))
     record_one(1)
     sealer.seal(at=NOON)
-    for run in range(min(EACH, CLEAN_RUNS)):
+    for turn in range(min(EACH, CLEAN_RUNS)):
         for _ in range(chance.randint(1, 6)):
             act(chance, sealer, monkeypatch)
-        if run == EACH // 2:
+        if turn == EACH // 2:
             sealer.keys = [second, key]
         notes = kept.notes()
         with snapshot():
             limits = Limits(now=NOON, lag=timedelta(days=1))
             report = verify_database(read_trail(), keys=known, origin=ORIGIN, kept=notes, limits=limits)
-        assert (report.exit, report.problems) == (0, []), (seed, run)
+        assert (report.exit, report.problems) == (0, []), (seed, turn)
         cut = export.find_cut(wait=0)
         lines = [row.canon.encode() for row in export.read_rows(EventFilter(), cut)]
         leaves = [bytes.fromhex(line.decode()) for line in files.write_leaves(cut.size)]
-        assert verify_export(lines, cut.note, keys=known, leaves=leaves).exit == 0, (seed, run)
+        assert verify_export(lines, cut.note, keys=known, leaves=leaves).exit == 0, (seed, turn)
 
 
 def test_a_bundle_with_a_changed_byte_is_never_fine(
@@ -118,3 +119,31 @@ def test_a_bundle_with_a_changed_byte_is_never_fine(
         if standalone.main([str(path), "--key", str(key.verifier)]) not in (1, 2):
             missed.append((place, flipped))
     assert missed == []
+
+
+@pytest.mark.parametrize("kind", ["", "checkpoint", "proofs", "leaves"])
+def test_both_verifiers_give_the_same_answer_to_a_changed_byte(
+    kind: str, sealed_trail: list[AuditEvent], key: SigningKey, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of an export, or of a file beside it. Leaves only serve to name a line: other ones change no answer."""
+    path, cut = tmp_path / "events.jsonl", export.find_cut(wait=0)
+    rows = export.read_rows(EventFilter(request="REQ-000004") if kind == "proofs" else EventFilter(), cut)
+    path.write_bytes(export.write_lines(rows, "jsonl"))
+    files.beside(path, "checkpoint").write_text(cut.note, encoding="utf-8")
+    arguments = ["--export", str(path), "--key", str(key.verifier)]
+    if kind == "proofs":
+        files.write_file(files.beside(path, "proofs"), files.write_proofs(files.read_lines(path), cut.size))
+        arguments.append("--selection")
+    else:
+        files.write_file(files.beside(path, "leaves"), files.write_leaves(cut.size))
+    struck = files.beside(path, kind) if kind else path
+    whole, chance = struck.read_bytes(), random.Random(4712)
+    answers: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    for _ in range(CHANGED_BYTES // 4):
+        place, flipped = chance.randrange(len(whole)), chance.randint(1, 255)
+        changed = bytearray(whole)
+        changed[place] ^= flipped
+        struck.write_bytes(bytes(changed))
+        given = (run("verify", *arguments)[0], standalone.main(arguments))
+        answers.setdefault(given, []).append((place, flipped))
+    assert set(answers) <= {(1, 1), (0, 0) if kind == "leaves" else (2, 2)}, answers
