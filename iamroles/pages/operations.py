@@ -20,6 +20,7 @@ from iamroles.audit import grants
 from iamroles.models import (
     AccountLook,
     AwsAccount,
+    ExportJob,
     KillSwitch,
     ManagedRole,
     Notice,
@@ -27,6 +28,7 @@ from iamroles.models import (
     Proposal,
     Request,
     Run,
+    exports,
 )
 from iamroles.pages import accounts as account_pages
 from iamroles.pages import managed
@@ -70,9 +72,9 @@ class Due:
 def health(at: datetime) -> Health:
     """Returns the state of the portal at a moment. The number of queries is constant."""
     due = due_work(at)
-    work = (_worker(due, at), _waiting(due), _stuck(at), _paused())
+    work = (_worker(due, at), _tend(at), _waiting(due), _stuck(at), _paused())
     accounts = account_pages.accounts()
-    rows = (_database(), *work, _accounts(accounts), _inventory(accounts), _sealing(at), _notices(at))
+    rows = (_database(), *work, _accounts(accounts), _inventory(accounts), _sealing(at), _notices(at), _exports(at))
     bad = [row for row in rows if row.tone == "bad"]
     warned = [row for row in rows if row.tone == "warn"]
     if bad:
@@ -147,6 +149,20 @@ def _worker(due: Due, at: datetime) -> HealthRow:
     if due.count:
         return HealthRow("Workers", "Work came in a moment ago and is being taken.", "ok", since=sign)
     return HealthRow("Workers", "Nothing is due. A worker is only seen when it works.", "ok", since=sign)
+
+
+def _tend(at: datetime) -> HealthRow:
+    """Judged by its work too: what it should have sealed or sent waits."""
+    state = audit.status()
+    lag = state.waits_for(at)
+    unsealed = lag is not None and lag > timedelta(seconds=settings.ROLEDESK_SEAL_LAG_SECONDS)
+    unsent = Notice.objects.filter(next_try_at__lt=at - NOTICES_LATE).exists()
+    if unsent or (unsealed and not audit.halted_because()):
+        text = "What it does is late: events are not sealed, notices not sent, scans for drift not ordered."
+        return HealthRow("Tend", text, "bad", "docker compose up -d tend", state.signed_at)
+    return HealthRow(
+        "Tend", "Nothing that it does is late. It is only seen when it works.", "ok", since=state.signed_at
+    )
 
 
 def _waiting(due: Due) -> HealthRow:
@@ -267,6 +283,24 @@ def _notices(at: datetime) -> HealthRow:
         text = f"{_counted(found['given_up'], 'notice')} given up, {found['failing']:,} tried again later. See below."
         return HealthRow("Notices", text, "warn", "Look at EMAIL_HOST and ROLEDESK_WEBHOOK_URL")
     return HealthRow("Notices", "Mail and webhook: nothing failed.", "ok")
+
+
+def _exports(at: datetime) -> HealthRow:
+    open_ = Q(state=exports.WAITING)
+    late = open_ & Q(next_try_at__lt=at - LATE)
+    found = ExportJob.objects.aggregate(
+        made=Count("pk", filter=open_),
+        failed=Count("pk", filter=Q(state=exports.FAILED, ended_at__gte=at - timedelta(days=1))),
+        late=Count("pk", filter=late),
+        oldest=Min("next_try_at", filter=late),
+    )
+    if found["late"]:
+        text = f"{_counted(found['late'], 'export')} should have gone on by now. Whoever ordered waits."
+        return HealthRow("Exports", text, "bad", "docker compose up -d worker", found["oldest"])
+    if found["failed"]:
+        text = f"{_counted(found['failed'], 'export')} failed within a day. Whoever ordered can order again."
+        return HealthRow("Exports", text, "warn", "The worker's log has why")
+    return HealthRow("Exports", f"{_counted(found['made'], 'export')} being made." if found["made"] else "None.", "ok")
 
 
 def _counted(count: int, what: str) -> str:

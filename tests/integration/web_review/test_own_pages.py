@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from django.urls import reverse
 
-from iamroles.models import AuditEvent, Request
+from iamroles.models import AuditEvent, ExportJob, Notice, Request
 from iamroles.pages.operations import health
 from tests.integration.web_review import world
 from tests.integration.web_review.conftest import NewClient
@@ -105,7 +105,7 @@ class TestHealth:
     def test_what_is_not_in_order_says_what_follows_and_what_to_do(self, here: World) -> None:
         world.sent(here.people["rosa"], world.facts_for(here.prod))
         rows = [row for row in health(world.now() + timedelta(minutes=20)).rows if row.tone != "ok"]
-        assert {row.name for row in rows} == {"Workers", "AWS accounts", "Sealing"}
+        assert {row.name for row in rows} == {"Workers", "Tend", "AWS accounts", "Sealing"}
         assert [row.name for row in rows if not row.repair] == []
 
     def test_says_when_sealing_is_late(self, here: World) -> None:
@@ -115,6 +115,28 @@ class TestHealth:
             f"{waiting} events are not sealed. A database administrator could still erase them unseen.",
         )
 
+    def test_tend_is_judged_by_what_is_late(self, here: World) -> None:
+        assert self.words()["Tend"] == ("ok", "Nothing that it does is late. It is only seen when it works.")
+        Notice.objects.create(
+            request=world.in_review(here.people["rosa"], world.facts_for(here.prod)),
+            kind="waiting",
+            event="request.reminded",
+            at=world.now(),
+            next_try_at=world.now() - timedelta(minutes=11),
+        )
+        assert self.words()["Tend"][0] == "bad"
+
+    def test_exports_that_nobody_makes_or_that_failed_are_told(self, here: World) -> None:
+        assert self.words()["Exports"] == ("ok", "None.")
+        job = ExportJob.objects.create(
+            spelled="csv", ordered_by=here.people["idris"], at=world.now(), size=9, total=9, next_try_at=world.now()
+        )
+        assert self.words()["Exports"] == ("ok", "1 export being made.")
+        assert self.words(world.now() + timedelta(seconds=61))["Exports"][0] == "bad"
+        ExportJob.objects.filter(pk=job.pk).update(state="failed", next_try_at=None, ended_at=world.now())
+        assert self.words()["Exports"][0] == "warn"
+        assert self.words(world.now() + timedelta(days=2))["Exports"] == ("ok", "None.")
+
     def test_costs_the_same_queries_whatever_the_rows(self, here: World, django_assert_max_num_queries: Any) -> None:
-        with django_assert_max_num_queries(21):
+        with django_assert_max_num_queries(27):
             health(world.now())
