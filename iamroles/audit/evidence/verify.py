@@ -267,7 +267,7 @@ def split_lines(content: bytes, what: str) -> list[bytes]:
     if not content:
         return []
     if not content.endswith(b"\n"):
-        raise CannotTell(f"{what} does not end with a newline")
+        raise Tampered(f"{what} does not end with a newline")
     return content[:-1].split(b"\n")
 
 
@@ -365,7 +365,7 @@ def check_export(arguments: argparse.Namespace, keys: Keys) -> str:
     if arguments.selection:
         places = [line.decode().split(" ") for line in split_lines(proofs.read_bytes(), proofs.name)]
         if len(places) != len(lines):
-            raise CannotTell("there is not one proof for each line")
+            raise Tampered("there is not one proof for each line")
         rows = [
             (line, int(seq), [decode(text) for text in hashes])
             for line, (seq, *hashes) in zip(lines, places, strict=True)

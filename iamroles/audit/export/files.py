@@ -56,9 +56,12 @@ def write_proofs(lines: Iterable[bytes], size: int, *, using: str = "default") -
 
 
 def read_proofs(text: str) -> list[tuple[int, list[bytes]]]:
-    """Returns seq and siblings for each line of FILE.proofs. Raises ValueError."""
+    """Returns seq and siblings for each line of FILE.proofs. Raises ValueError, also when the last has no newline."""
+    *lines, rest = text.split("\n")
+    if rest:
+        raise ValueError("the proofs do not end with a newline")
     found = []
-    for line in text.splitlines():
+    for line in lines:
         seq, *hashes = line.split(" ")
         found.append((int(seq), [checkpoint.decode(value) for value in hashes]))
     return found

@@ -66,9 +66,6 @@ class Command(BaseCommand):
         try:
             keys = self._keys(options["key"])
             report = self._report(keys, options)
-        except NotWellFormed as error:
-            self.stdout.write(f"TAMPERED: {error}")
-            return TAMPERED
         except (BadKey, NotPublished, DatabaseError, OSError, ValueError) as error:
             why = " ".join(str(error).split())
             self.stderr.write(f"CANNOT TELL: {why}")
@@ -82,8 +79,10 @@ class Command(BaseCommand):
 
     def _report(self, keys: Sequence[VerifierKey], options: dict[str, Any]) -> Report:
         if options["proof"]:
-            line = next(files.read_lines(_required(options, "export")))
-            return verify_proof(line, _text(options["proof"]), keys=keys)
+            lines = list(files.read_lines(_required(options, "export")))
+            if len(lines) != 1:
+                raise ValueError(f"a proof is of one event, but the export has {len(lines)} lines")
+            return verify_proof(lines[0], _text(options["proof"]), keys=keys)
         if options["export"]:
             return _verify_files(keys, options)
         return self._verify_database(keys, options)
@@ -300,10 +299,6 @@ def _standing() -> list[VerifierKey]:
     return [*now, *(key for key in found if key not in now)]
 
 
-class NotWellFormed(Exception):
-    """A file of an export cannot be read as what it should be."""
-
-
 def _verify_files(keys: Sequence[VerifierKey], options: dict[str, Any]) -> Report:
     path = _required(options, "export")
     proofs = files.beside(path, "proofs")
@@ -312,7 +307,10 @@ def _verify_files(keys: Sequence[VerifierKey], options: dict[str, Any]) -> Repor
     try:
         return _verify_export(path, keys, options)
     except ValueError as error:
-        raise NotWellFormed(f"something is not well formed ({' '.join(str(error).split())})") from error
+        mode = "selection" if options["selection"] else "export"
+        report = Report(mode, key_ids=tuple(key.key_id.hex() for key in keys))
+        report.tampered(f"something is not well formed ({' '.join(str(error).split())})")
+        return report
 
 
 def _verify_export(path: Path, keys: Sequence[VerifierKey], options: dict[str, Any]) -> Report:

@@ -139,6 +139,11 @@ class TestVerify:
         assert run("verify", "--export", line, "--proof", proof)[0] == 0
         line.write_bytes(line.read_bytes().replace(b"Comment", b"Remark"))
         assert run("verify", "--export", line, "--proof", proof)[0] == 1
+        line.write_bytes(event.canon.encode() + b"\n" + event.canon.encode() + b"\n")
+        assert run("verify", "--export", line, "--proof", proof)[0] == 2
+        line.write_bytes(b"")
+        assert run("verify", "--export", line, "--proof", proof)[0] == 2
+        line.write_bytes(event.canon.encode() + b"\n")
         proof.write_text("nonsense")
         assert run("verify", "--export", line, "--proof", proof)[0] == 2
         with pytest.raises(audit.NotSealed, match="is not sealed yet"):
@@ -206,6 +211,9 @@ class TestExportAndVerifyIt:
         assert (code, json.loads(out)["covered"]) == (0, 1)
         path.write_bytes(path.read_bytes().replace(b"Comment 2", b"Comment 5"))
         assert run("verify", "--export", path, "--selection")[0] == 1
+        (place / "some.jsonl.proofs").write_text("nonsense\n")
+        code, out, _ = run("verify", "--export", path, "--selection", "--json")
+        assert (code, json.loads(out)["exit"], json.loads(out)["mode"]) == (1, 1, "selection")
 
     def test_reads_the_auditors_own_key(self, place: Path, tmp_path: Path) -> None:
         seal()

@@ -494,6 +494,15 @@ def _altered_proof(line: int) -> Attack:
     return attack
 
 
+def _proofs(change: Callable[[str], str]) -> Attack:
+    def attack(papers: Papers) -> None:
+        rows = "".join(f"{row}\n" for row in papers.select())
+        papers.selection = True
+        files.beside(papers.path, "proofs").write_bytes(change(rows).encode())
+
+    return attack
+
+
 OTHER = SigningKey(ORIGIN, Ed25519PrivateKey.generate())
 EXPORTS: list[tuple[int, str, Attack, int]] = [
     (0, "nothing", lambda papers: None, 0),
@@ -506,6 +515,7 @@ EXPORTS: list[tuple[int, str, Attack, int]] = [
     (6, "tree and checkpoint made anew", _rebuilt(lambda x: x[:2] + x[3:], against=3), 1),
     (7, "the newest cut off", _lines(lambda x: x[:5]), 1),
     (7, "and the checkpoint made anew", _rebuilt(lambda x: x[:5], against=7), 1),
+    (7, "the newest cut off within a line", _lines(lambda x: [*x[:-1], x[-1][:-1]]), 1),
     (8, "all lines gone", _lines(lambda x: []), 1),
     (9, "an older backup", restore_export, 1),
     (10, "two swapped", _lines(lambda x: [x[1], x[0], *x[2:]]), 1),
@@ -525,6 +535,10 @@ EXPORTS: list[tuple[int, str, Attack, int]] = [
     (24, "a node taken for a leaf", take_a_node_for_a_leaf, 1),
     (25, "a proof altered", _altered_proof(0), 1),
     (25, "the last proof altered", _altered_proof(1), 1),
+    (25, "a proof left out", _proofs(lambda rows: rows[: rows.index("\n") + 1]), 1),
+    (25, "a proof broken in two", _proofs(lambda rows: rows.replace(" ", "\n", 1)), 1),
+    (25, "another end of the last proof", _proofs(lambda rows: rows[:-1] + "\f"), 1),
+    (25, "no end of the last proof", _proofs(lambda rows: rows[:-1]), 1),
     (26, "lines added", _lines(lambda x: [*x, x[0]]), 2),
     (29, "a selection passed off as all", pass_a_selection_off_as_all, 2),
     (29, "and its proofs left out", pass_a_selection_off_without_its_proofs, 1),
