@@ -17,6 +17,9 @@ from django.shortcuts import render
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
+_DIGITS = 20  # of a length that is still read as a number
+
+
 class RefuseLongBodies:
     """Answers 413 to a body of more than DATA_UPLOAD_MAX_MEMORY_SIZE bytes, unread: no form of ours needs a tenth.
 
@@ -28,7 +31,8 @@ class RefuseLongBodies:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         length, limit = request.META.get("CONTENT_LENGTH") or "0", settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-        if not (length.isascii() and length.isdigit()) or int(length[:20]) > limit:
+        digits = length.lstrip("0") or "0"
+        if not (digits.isascii() and digits.isdigit()) or len(digits) > _DIGITS or int(digits) > limit:
             reason = f"What was sent is longer than {limit:,} bytes. Nothing was stored."
             return render(request, "400.html", {"reason": reason, "code": 413}, status=413)
         return self.get_response(request)

@@ -68,7 +68,7 @@ def set_account_rule(*, number: str, kind: str, text: str, actor: Actor, at: dat
     is no list of documents, and for no change.
     """
     if people.two_can_confirm():
-        said = "Two people change this: propose it with --by LOGIN --reason TEXT, then another person confirms it."
+        said = "Two people change this: propose it on the AWS account's page, then another person confirms it."
         raise NotAllowed(said, "four_eyes")
     account, kind = _target(account_rules.target_of(number, kind))
     listed = _read(kind, text)

@@ -145,30 +145,17 @@ def _record_of(number: str) -> dict[str, Any]:
 
 
 def _record_wrong(number: str, content: Any) -> list[str]:
-    whole = _complete(number, content)
-    if whole is None:
+    if not isinstance(content, dict) or {name: type(value) for name, value in content.items()} != _ACCOUNT_FIELDS:
         return [f"The record has exactly {', '.join(_ACCOUNT_FIELDS)}."]
     account = _account(number)
-    wrong = [said for _, said, _ in organisation.record_problems(whole, number=number, partition=account.partition)]
-    if not User.objects.filter(is_active=True, groups__name=whole["owner"]).exists():
+    wrong = [said for _, said, _ in organisation.record_problems(content, number=number, partition=account.partition)]
+    if not User.objects.filter(is_active=True, groups__name=content["owner"]).exists():
         wrong.append(f"Nobody is in the group {content['owner']}: add people before it owns an AWS account.")
     return wrong
 
 
-def _complete(number: str, content: Any) -> dict[str, Any] | None:
-    """Returns the record of a content, or None for none. What was proposed before there were lists of tag keys leaves
-    them as they stand.
-    """
-    if not isinstance(content, dict):
-        return None
-    stands = {name: value for name, value in _record_of(number).items() if name in organisation.TAG_LISTS}
-    whole = {**stands, **content}
-    return whole if {name: type(value) for name, value in whole.items()} == _ACCOUNT_FIELDS else None
-
-
 def _write_record(change: ProposedChange, actor: Actor, at: datetime) -> None:
-    account, stood = _account(change.target), _record_of(change.target)
-    before, content = {**stood, **change.stood()}, {**stood, **change.proposed()}
+    account, content, before = _account(change.target), change.proposed(), change.stood()
     for name in (*_TEXTS, "is_production"):
         setattr(account, name, content[name])
     account.owner = Group.objects.get(name=content["owner"])

@@ -30,13 +30,13 @@ def propose(
     content: Any,
     reason: str,
     user: User,
-    signed_in_at: datetime | None,
+    signed_in_at: datetime,
     actor: Actor,
     at: datetime,
 ) -> ProposedChange:
     """Stores what `target` shall be; another person must confirm it. One change of a target waits at a time.
 
-    `signed_in_at` is None on the command line, whose caller holds the host. Raises NotAllowed, SignInTooOld, or Invalid
+    Nobody proposes at the command line, where one person could be two. Raises NotAllowed, SignInTooOld, or Invalid
     for an unknown target, a wrong content, no reason, or nothing that would change.
     """
     require(permissions.may_change_rules(user))
@@ -51,8 +51,7 @@ def propose(
         raise Invalid("Nothing would change.", "content", "unchanged")
     if len(reason.strip()) < 10 or len(reason) > 2000:
         raise Invalid("Say in at least 10 characters why this should change.", "reason")
-    if signed_in_at is not None:
-        require_fresh_sign_in(signed_in_at, at, settings.ROLEDESK_OPERATE_WITHIN_MINUTES, "propose this")
+    require_fresh_sign_in(signed_in_at, at, settings.ROLEDESK_OPERATE_WITHIN_MINUTES, "propose this")
     change = ProposedChange(
         subject=subject,
         target=target,

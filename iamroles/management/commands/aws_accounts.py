@@ -16,17 +16,16 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
-from iamroles.audit import Actor
 from iamroles.aws.boto import IAM_REGIONS
 from iamroles.aws.template import template
 from iamroles.engine.connection import record_of
 from iamroles.iam import arns
 from iamroles.management.shell import shell_actor
-from iamroles.models import AwsAccount, User
+from iamroles.models import AwsAccount
 from iamroles.models.looks import CHECK
 from iamroles.rules import account_rules
 from iamroles.workflow import account_rules as rule_verbs
-from iamroles.workflow import changes, look, organisation
+from iamroles.workflow import look, organisation
 from iamroles.workflow.verbs import Refused
 
 
@@ -64,16 +63,10 @@ class Command(BaseCommand):
         rules.add_argument("number", help="12 digits")
         rules.add_argument("--kind", choices=sorted(account_rules.KINDS), help="print the documents of this one")
         rules.add_argument("--version", type=int, help="an older version of it; default: the one that counts")
-        rule = verbs.add_parser(
-            "rule", help="propose the standard or a guardrail of an AWS account, for another to confirm"
-        )
+        rule = verbs.add_parser("rule", help="set the standard or a guardrail, while no two people could do so")
         rule.add_argument("number", help="12 digits")
         rule.add_argument("kind", choices=sorted(account_rules.KINDS))
         rule.add_argument("file", help="JSON: one policy document, or a list; [] takes it back; - reads standard input")
-        rule.add_argument(
-            "--by", default="", metavar="LOGIN", help="who proposes; without, it is set while nobody confirms"
-        )
-        rule.add_argument("--reason", default="", help="why; whoever confirms reads it")
 
     def handle(self, *_args: Any, verb: str, **options: Any) -> None:
         """Does what the subcommand says."""
@@ -82,7 +75,7 @@ class Command(BaseCommand):
         elif verb == "rules":
             self._rules(options["number"], options["kind"], options["version"])
         elif verb == "rule":
-            self._rule(options["number"], options["kind"], options["file"], options["by"], options["reason"])
+            self._rule(options["number"], options["kind"], options["file"])
         elif verb == "template":
             self._template(options["number"], options["hub"])
         elif verb == "check":
@@ -112,12 +105,9 @@ class Command(BaseCommand):
         shown = [document.as_mapping() for document in found.read()]
         self.stdout.write(json.dumps(shown, indent=2, ensure_ascii=False))
 
-    def _rule(self, number: str, kind: str, file: str, login: str, reason: str) -> None:
+    def _rule(self, number: str, kind: str, file: str) -> None:
         try:
             text = sys.stdin.read() if file == "-" else Path(file).read_text()
-            if login:
-                self._propose_rule(number, kind, text, login, reason)
-                return
             given = {"number": number, "kind": kind, "text": text}
             row = rule_verbs.set_account_rule(**given, actor=shell_actor(), at=timezone.now())
         except (OSError, UnicodeDecodeError) as error:
@@ -125,22 +115,6 @@ class Command(BaseCommand):
         except Refused as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"Set the {account_rules.WORDS[kind]} of {row.account.name}: version {row.version}.")
-
-    def _propose_rule(self, number: str, kind: str, text: str, login: str, reason: str) -> None:
-        user = User.objects.filter(username=login, is_active=True).first()
-        if user is None:
-            raise CommandError(f"There is no active person {login}.")
-        change = changes.propose(
-            subject="account_rules",
-            target=account_rules.target_of(number, kind),
-            content=rule_verbs.content_of(kind, text),
-            reason=reason,
-            user=user,
-            signed_in_at=None,
-            actor=Actor(type="user", id=str(user.pk), name=user.display_name, channel="command"),
-            at=timezone.now(),
-        )
-        self.stdout.write(f"{change.reference} is proposed. It holds once another person confirms it.")
 
     def _template(self, number: str, hub: str) -> None:
         account = _account(number)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
+from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 from structlog.testing import capture_logs
 
 from iamroles.models import ObservationOrder, ProposedChange, Request
@@ -97,6 +98,12 @@ class TestLongTexts:
     @pytest.mark.parametrize("length", ["x", "-1", "1e9", "9" * 5000])
     def test_a_length_that_is_none_is_refused_too(self, client: Client, length: str) -> None:
         assert client.post("/requests/new/role/", ROLE_ANSWERS, CONTENT_LENGTH=length).status_code == 413
+
+    def test_zeros_before_a_length_hide_nothing(self, client: Client) -> None:
+        body = encode_multipart(BOUNDARY, {"text": SimpleUploadedFile("a.json", b"[" * 5_000_000)})
+        length = "0" * 20 + str(len(body))
+        answer = client.generic("POST", "/accounts/login/", body, MULTIPART_CONTENT, CONTENT_LENGTH=length)
+        assert answer.status_code == 413
 
     def test_what_is_short_enough_is_read(self, client: Client) -> None:
         assert client.post("/requests/new/role/", ROLE_ANSWERS | {"undeclared": "a" * 900_000}).status_code == 303

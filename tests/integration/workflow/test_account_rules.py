@@ -18,7 +18,6 @@ from iamroles.models import (
     AuditEvent,
     AwsAccount,
     Proposal,
-    ProposedChange,
     Request,
     User,
     current_rules,
@@ -162,24 +161,9 @@ class TestTwoPeople:
             )
 
     def test_are_needed_once_there_are_two(self, both: tuple[User, User], account: AwsAccount) -> None:
-        with pytest.raises(NotAllowed, match="--by LOGIN --reason TEXT"):
+        with pytest.raises(NotAllowed, match="propose it on the AWS account's page"):
             put(account, text("ecs:*"))
         assert AccountRule.objects.count() == 0
-
-    def test_one_of_them_proposes_by_command(
-        self, both: tuple[User, User], account: AwsAccount, tmp_path: Path
-    ) -> None:
-        file, out = tmp_path / "guardrail.json", StringIO()
-        file.write_text(text("ecs:*"))
-        given = ("aws_accounts", "rule", account.number, "guardrail", str(file))
-        call_command(*given, "--by=oskar", "--reason=Nothing beyond ECS here", stdout=out)
-        change = ProposedChange.objects.get()
-        assert out.getvalue() == f"{change.reference} is proposed. It holds once another person confirms it.\n"
-        assert (change.proposed_by, AccountRule.objects.count()) == (both[0], 0)
-        with pytest.raises(CommandError, match="There is no active person nobody"):
-            call_command(*given, "--by=nobody")
-        with pytest.raises(CommandError, match="Two people change this"):
-            call_command(*given)
 
 
 def test_the_command_sets_from_a_file_and_prints_every_version(account: AwsAccount, tmp_path: Path) -> None:

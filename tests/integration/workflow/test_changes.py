@@ -309,6 +309,15 @@ class TestRecords:
         account.refresh_from_db()
         assert (account.environment, account.paused_at, account.pause_reason) == ("test", LATER, "Stop, OPS-9")
 
+    def test_a_record_without_its_lists_of_tags_is_none(
+        self, operator: User, security: User, account: AwsAccount
+    ) -> None:
+        """As one was that waited before there were such lists: it is proposed anew."""
+        stands = change_kinds.KINDS["account"].stands(account.number)
+        part = {name: value for name, value in stands.items() if name != "tag_keys"}
+        with pytest.raises(Invalid, match="The record has exactly"):
+            propose(operator, "account", account.number, {**part, "environment": "test"})
+
     def test_a_team_gets_other_accounts(self, operator: User, security: User) -> None:
         confirm(security, propose(operator, "team", "orders", {"accounts": []}))
         assert not Team.objects.get(slug="orders").accounts.exists()
