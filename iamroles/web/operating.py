@@ -118,6 +118,19 @@ def form_once(
         return render(request, "409.html", {"reason": str(error), "back": back}, status=409)
 
 
+def button_once(request: HttpRequest, work: Callable[[], str], *, back: str, reference: str = "") -> HttpResponse:
+    """Does the work of a button that asks for nothing once and answers 303 to the address that it returns; 403, or 409
+    for whatever else the verb says, both with the way `back`.
+    """
+    try:
+        return once(request, user_of(request), work, meanwhile=back)
+    except NotAllowed as error:
+        return render(request, "403.html", {"reason": str(error), "back": back}, status=403)
+    except (Invalid, WrongState) as error:
+        context = {"reason": str(error), "back": back, "reference": reference}
+        return render(request, "409.html", context, status=409)
+
+
 def propose(request: HttpRequest, subject: str, target: str, content: Any, reason: str) -> str:
     """Proposes a change for the signed-in person, says so, and returns the address of the change: work for `form_once`.
 

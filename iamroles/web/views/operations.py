@@ -17,13 +17,11 @@ from iamroles.models import AwsAccount, KillSwitch, Notice
 from iamroles.pages import changes as change_pages
 from iamroles.pages import jobs as job_pages
 from iamroles.pages import operations as operations_pages
-from iamroles.transitions import WrongState
 from iamroles.web.caller import actor_of, user_of
-from iamroles.web.once import once
-from iamroles.web.operating import Typed, act_once, form_once, form_typed_on, propose, typed_on
+from iamroles.web.operating import Typed, act_once, button_once, form_once, form_typed_on, propose, typed_on
 from iamroles.web.reading import refuse_look
 from iamroles.workflow import change_kinds, outbox, pauses
-from iamroles.workflow.verbs import Invalid, NotAllowed
+from iamroles.workflow.verbs import Invalid
 
 
 @login_required
@@ -68,12 +66,7 @@ def notices_again(request: HttpRequest) -> HttpResponse:
         messages.success(request, f"{count} notice{'' if count == 1 else 's'} will be sent again.")
         return back
 
-    try:
-        return once(request, user_of(request), work, meanwhile=back)
-    except NotAllowed as error:
-        return render(request, "403.html", {"reason": str(error), "back": back}, status=403)
-    except WrongState as error:
-        return render(request, "409.html", {"reason": str(error), "back": back}, status=409)
+    return button_once(request, work, back=back)
 
 
 @login_required

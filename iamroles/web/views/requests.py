@@ -21,6 +21,7 @@ from iamroles.transitions import WrongState
 from iamroles.web import typed_decision
 from iamroles.web.caller import actor_of, user_of
 from iamroles.web.once import once
+from iamroles.web.operating import button_once
 from iamroles.web.reading import load_request, may_look, refuse_look
 from iamroles.workflow import decide, fresh_look, remind, withdraw
 from iamroles.workflow.verbs import Invalid, NotAllowed
@@ -140,13 +141,7 @@ def request_remind(request: HttpRequest, request_id: int) -> HttpResponse:
         messages.success(request, f"{people} reminded of {row.reference}.")
         return address
 
-    try:
-        return once(request, user, produce, meanwhile=address)
-    except NotAllowed as error:
-        return render(request, "403.html", {"reason": str(error), "back": address}, status=403)
-    except (Invalid, WrongState) as error:
-        context = {"reason": str(error), "back": address, "reference": row.reference}
-        return render(request, "409.html", context, status=409)
+    return button_once(request, produce, back=address, reference=row.reference)
 
 
 @login_required
@@ -162,13 +157,7 @@ def request_look(request: HttpRequest, request_id: int) -> HttpResponse:
         typed_decision.keep(request, row.pk, typed_decision.read(request.POST))
         return address
 
-    try:
-        return once(request, user, produce, meanwhile=address)
-    except NotAllowed as error:
-        return render(request, "403.html", {"reason": str(error), "back": address}, status=403)
-    except (Invalid, WrongState) as error:
-        context = {"reason": str(error), "back": address, "reference": row.reference}
-        return render(request, "409.html", context, status=409)
+    return button_once(request, produce, back=address, reference=row.reference)
 
 
 @login_required
