@@ -47,11 +47,12 @@ def group_dates(user: User) -> dict[str, datetime | None]:
 def load_group_dates(people: Iterable[User]) -> None:
     """Reads `group_dates` for everybody of whom it is not known yet. One query, none for nobody."""
     asked = [user for user in people if not hasattr(user, "_group_dates")]
+    if not asked:
+        return
     found: dict[int, dict[str, datetime | None]] = {user.pk: {} for user in asked}
     dates = GroupMembership.objects.filter(user=OuterRef("user"), group=OuterRef("group"))
-    held = User.groups.through.objects.filter(user__in=found) if found else User.groups.through.objects.none()
-    since = Subquery(dates.values("since"))
-    for person, name, at in held.values_list("user", "group__name", since):
+    held = User.groups.through.objects.filter(user__in=found)
+    for person, name, at in held.values_list("user", "group__name", Subquery(dates.values("since"))):
         found[person][name] = at
     for user in asked:
         user._group_dates = found[user.pk]  # type: ignore[attr-defined]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from cProfile import Profile
 from dataclasses import replace
 from datetime import timedelta
 
@@ -11,9 +12,10 @@ from django.contrib.auth.models import Group
 
 from iamroles.blueprints import RoleFacts
 from iamroles.eligibility import bars_for, could_approve, counting_approvals
-from iamroles.models import AuditEvent, Decision, GroupMembership, Request, Revision, User, current_rules
+from iamroles.models import AuditEvent, Decision, GroupMembership, Proposal, Request, Revision, User, current_rules
 from iamroles.pages.frame import waiting_for
 from iamroles.pages.progress import staff_of
+from iamroles.permissions import load_group_dates
 from iamroles.stranded import stranded
 from iamroles.workflow import decide, organisation, people, submit
 from iamroles.workflow.verbs import Invalid, NotAllowed, StaleDigest
@@ -275,6 +277,18 @@ class TestStaff:
         assert (staff_of(proposal, [], bars).people, staff_of(proposal, [], bars).lacking) == ((bo,), "")
         User.objects.filter(pk=bo.pk).update(is_active=False)
         assert staff_of(proposal, [], bars).lacking.startswith("Nobody is left to give 1 of approvers.")
+
+    def test_loaded_people_are_asked_without_a_thought_of_the_database(
+        self, in_review: Request, person: Callable[..., User]
+    ) -> None:
+        """The queue asks all people for each of its rows: building a query that is never sent costs as much as one."""
+        people = [person(f"bo{number}", "approvers") for number in range(10)]
+        load_group_dates(people)
+        proposal = Proposal.objects.get(revision__request=in_review)
+        bars = bars_for([proposal.revision])[proposal.revision_id]
+        profile = Profile()
+        assert profile.runcall(could_approve, proposal, bars, people) == people
+        assert sum(entry.callcount for entry in profile.getstats()) < 100 * len(people)
 
 
 class TestOutdated:
