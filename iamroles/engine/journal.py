@@ -84,10 +84,16 @@ def number_of(run: Run) -> str:
 
 
 def begin(request: Request, proposal: Proposal, plan: Sequence[Call], held: Held, tools: Tools) -> Journal:
-    """Starts the next run of a request: the row, its planned steps, and `run.started`."""
+    """Starts the next run of a request: the row, its planned steps, and `run.started`.
+
+    Raises FencedOut, also where the request was withdrawn or taken back since it was read: that run would never end.
+    """
     now = tools.now()
     with transaction.atomic():
         lease.require_ours(held)
+        rows = Request.objects.select_for_update().filter(pk=request.pk, version=request.version)
+        if rows.first() is None:
+            raise FencedOut(held.fence)
         run = next_run(request, proposal, at=now, state=states.GOING, worker=tools.worker, fence=held.fence)
         steps = plan_steps(run, plan)
         _record(run, "run.started", tools, now, {"fence": held.fence, "hard_until": held.hard_until.isoformat()})

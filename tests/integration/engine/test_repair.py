@@ -23,6 +23,7 @@ from iamroles.proposal.calls import Call
 from iamroles.transitions import WrongState
 from iamroles.workflow import organisation, repair, resolve
 from iamroles.workflow.verbs import Invalid, NotAllowed, SignInTooOld
+from tests.integration.at_once import only_on_postgresql, uncommitted
 from tests.integration.engine.test_unknown import Died
 from tests.integration.engine.world import ROLE, SYSTEM, World, actor
 
@@ -369,6 +370,32 @@ class TestMarkResolved:
         assert not ManagedRole.objects.exists()
         assert check.answer_order(order_id=blocked.looks.get(answered_at=None).pk, tools=world.tools()) == "equal"
         assert ManagedRole.objects.get().role_id == world.aws.roles["ecscodedeployrole"].role_id
+        row = Resolution.objects.get()
+        assert (row.proposed_by, row.confirmed_by) == (operator, second)
+        assert [n for n in world.events(blocked) if n.startswith("resolution")] == [
+            "resolution.proposed",
+            "resolution.confirmed",
+        ]
+        assert wrong_states() == []
+
+    @pytest.mark.django_db(transaction=True)
+    @only_on_postgresql
+    def test_at_the_same_moment_is_once(
+        self, world: World, blocked: Request, denied: set[str], operator: User, second: User
+    ) -> None:
+        denied.clear()
+        self.repair_by_hand(world, blocked)
+        self.look(world, blocked, operator)
+
+        def by(verb: Verb, user: User) -> Callable[[], Any]:
+            return lambda: act(verb, world, blocked, user)
+
+        assert uncommitted(by(resolve.propose_resolution, operator), by(resolve.propose_resolution, second)) == (
+            "WrongState"
+        )
+        assert uncommitted(by(resolve.confirm_resolution, second), by(resolve.confirm_resolution, operator)) == (
+            "WrongState"
+        )
         row = Resolution.objects.get()
         assert (row.proposed_by, row.confirmed_by) == (operator, second)
         assert [n for n in world.events(blocked) if n.startswith("resolution")] == [
