@@ -36,6 +36,12 @@ def stands(target: str) -> dict[str, list[str]]:
     return _content(newest.read() if newest else ())
 
 
+def lock(target: str) -> None:
+    """Holds the AWS account until the transaction ends: what stands is compared and followed by one writer."""
+    number, _ = account_rules.parts_of(target)
+    AwsAccount.objects.select_for_update().filter(number=number).first()
+
+
 def wrong(target: str, content: Any) -> Iterable[str]:
     """Returns what is wrong with a content, as sentences."""
     account, kind = _target(target)
@@ -70,7 +76,9 @@ def set_account_rule(*, number: str, kind: str, text: str, actor: Actor, at: dat
     if people.two_can_confirm():
         said = "Two people change this: propose it on the AWS account's page, then another person confirms it."
         raise NotAllowed(said, "four_eyes")
-    account, kind = _target(account_rules.target_of(number, kind))
+    target = account_rules.target_of(number, kind)
+    lock(target)
+    account, kind = _target(target)
     listed = _read(kind, text)
     _require_other(account, kind, listed)
     return write(account, kind, listed, set_by=actor.name, actor=actor, at=at)
@@ -87,8 +95,9 @@ def write(
     reason: str | None = None,
     facts: Mapping[str, object] | None = None,
 ) -> AccountRule:
-    """Writes the next version with its event, in the caller's transaction; who may do so is the caller's business."""
-    AwsAccount.objects.select_for_update().get(pk=account.pk)  # the next number is one writer's
+    """Writes the next version with its event, in the caller's transaction under `lock`; who may do so is the caller's
+    business.
+    """
     before = _newest(account, kind)
     rule = AccountRule.objects.create(
         account=account,

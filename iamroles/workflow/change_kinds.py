@@ -37,13 +37,15 @@ _ACCOUNT_FIELDS: Final = {**dict.fromkeys((*_TEXTS, "owner"), str), "is_producti
 class Kind:
     """One kind of change. `stands` raises Invalid for a target that there is not; `wrong` returns sentences.
 
-    `gains` names the persons who gain by the change: they may not confirm it.
+    `gains` names the persons who gain by the change: they may not confirm it. `lock` holds the rows that another verb
+    could write between the comparison with what stands and the writing.
     """
 
     stands: Callable[[str], Any]
     wrong: Callable[[str, Any], Iterable[str]]
     write: Callable[[ProposedChange, Actor, datetime], None]
     gains: Callable[[ProposedChange], Iterable[str]] = lambda _change: ()
+    lock: Callable[[ProposedChange], object] = lambda _change: None
 
 
 def _facts_of(change: ProposedChange) -> dict[str, object]:
@@ -104,6 +106,11 @@ def _members_wrong(target: str, content: Any) -> list[str]:
     return absent + [organisation.PROVIDER_DECIDES.format(person.display_name, target) for person in elsewhere]
 
 
+def _lock_members(change: ProposedChange) -> None:
+    """Whoever is being deactivated joins nothing, and whoever joins is taken out again by a deactivation."""
+    organisation.lock_people(username__in=change.proposed()["members"])
+
+
 def _added(change: ProposedChange) -> list[User]:
     added = set(change.proposed()["members"]) - set(change.stood()["members"])
     return list(User.objects.filter(username__in=added).order_by("username"))
@@ -113,11 +120,11 @@ def _write_members(change: ProposedChange, actor: Actor, at: datetime) -> None:
     group, _ = Group.objects.get_or_create(name=change.target)
     removed = set(change.stood()["members"]) - set(change.proposed()["members"])
     for user in User.objects.filter(username__in=removed).order_by("username"):
-        organisation.leave(user, group)
-        _record_member("membership.removed", change, user, actor, at)
+        if organisation.leave(user, group):
+            _record_member("membership.removed", change, user, actor, at)
     for user in _added(change):
-        organisation.join(user, group, at)
-        _record_member("membership.granted", change, user, actor, at)
+        if organisation.join(user, group, at):
+            _record_member("membership.granted", change, user, actor, at)
 
 
 def _record_member(event: str, change: ProposedChange, user: User, actor: Actor, at: datetime) -> None:
@@ -227,7 +234,11 @@ def _write_restore(change: ProposedChange, actor: Actor, at: datetime) -> None:
 KINDS: Final[dict[str, Kind]] = {
     RULES: Kind(lambda _target: current_rules(), _rules_wrong, _write_rules),
     GROUP: Kind(
-        _members, _members_wrong, _write_members, lambda change: [eligibility.person_of(u) for u in _added(change)]
+        _members,
+        _members_wrong,
+        _write_members,
+        lambda change: [eligibility.person_of(u) for u in _added(change)],
+        _lock_members,
     ),
     ACCOUNT: Kind(_record_of, _record_wrong, _write_record),
     TEAM: Kind(_team_accounts, _team_wrong, _write_team),
@@ -237,8 +248,14 @@ KINDS: Final[dict[str, Kind]] = {
         provider_groups.wrong,
         lambda change, actor, at: provider_groups.write(change, _facts_of(change), actor, at),
         provider_groups.gains,
+        lambda change: provider_groups.lock(change.target),
     ),
-    ACCOUNT_RULES: Kind(account_rules.stands, account_rules.wrong, account_rules.write_change),
+    ACCOUNT_RULES: Kind(
+        account_rules.stands,
+        account_rules.wrong,
+        account_rules.write_change,
+        lock=lambda change: account_rules.lock(change.target),
+    ),
 }
 
 

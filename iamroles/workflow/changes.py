@@ -80,6 +80,7 @@ def confirm(
     """
     change, kind = _lock(change_id, "confirm")
     require(permissions.may_change_rules(user))
+    kind.lock(change)
     if person_of(user) == person_of(change.proposed_by):
         raise NotAllowed("You proposed this, so someone else must confirm it.", "four_eyes")
     if person_of(user) in kind.gains(change):

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.contrib.auth.models import Group
+from django.db import IntegrityError, transaction
 from django.utils.text import slugify
 
 from iamroles import audit, permissions
@@ -178,7 +179,8 @@ def set_team_members(
     if team is None:
         raise Invalid(f"There is no team {slug}.", "members")
     wanted, stand = set(logins), {member.get_username(): member for member in team.members.all()}
-    coming = {row.get_username(): row for row in User.objects.filter(username__in=wanted - set(stand), is_active=True)}
+    people = lock_people(username__in=wanted - set(stand))
+    coming = {row.get_username(): row for row in people.values() if row.is_active}
     unknown = sorted(wanted - set(stand) - set(coming))
     if unknown:
         raise Invalid(f"There is no active person {unknown[0]}.", "members")
@@ -215,22 +217,22 @@ def leave_team(
     person: User, team: Team, actor: Actor, at: datetime, reason: str | None = None, *, cause: str | None = None
 ) -> None:
     """Takes a person out of a team, with the event."""
-    Membership.objects.filter(team=team, user=person).delete()
-    _record_membership("membership.removed", person, f"team:{team.slug}", actor, at, reason, cause)
+    if Membership.objects.filter(team=team, user=person).delete()[0]:
+        _record_membership("membership.removed", person, f"team:{team.slug}", actor, at, reason, cause)
 
 
 def join_group(person: User, group: Group, actor: Actor, at: datetime, *, cause: str | None = None) -> None:
     """Puts a person into a group, dated, with the event."""
-    join(person, group, at)
-    _record_membership("membership.granted", person, group.name, actor, at, cause=cause)
+    if join(person, group, at):
+        _record_membership("membership.granted", person, group.name, actor, at, cause=cause)
 
 
 def leave_group(
     person: User, group: Group, actor: Actor, at: datetime, reason: str | None = None, *, cause: str | None = None
 ) -> None:
     """Takes a person out of a group, with the event."""
-    leave(person, group)
-    _record_membership("membership.removed", person, group.name, actor, at, reason, cause)
+    if leave(person, group):
+        _record_membership("membership.removed", person, group.name, actor, at, reason, cause)
 
 
 def _record_membership(
@@ -253,16 +255,26 @@ def _record_membership(
     )
 
 
-def join(user: User, group: Group, at: datetime) -> None:
-    """Puts a person into a group, dated. The event is the caller's."""
-    user.groups.add(group)
-    GroupMembership.objects.update_or_create(user=user, group=group, defaults={"since": at})
+def join(user: User, group: Group, at: datetime) -> bool:
+    """Puts a person into a group, dated. Returns False where they are in it; the event is the caller's."""
+    _, joined = User.groups.through.objects.get_or_create(user=user, group=group)
+    if joined:
+        GroupMembership.objects.update_or_create(user=user, group=group, defaults={"since": at})
+    return joined
 
 
-def leave(user: User, group: Group) -> None:
-    """Takes a person out of a group. The event is the caller's."""
-    user.groups.remove(group)
+def leave(user: User, group: Group) -> bool:
+    """Takes a person out of a group. Returns False where they are not in it; the event is the caller's."""
     GroupMembership.objects.filter(user=user, group=group).delete()
+    return bool(User.groups.through.objects.filter(user=user, group=group).delete()[0])
+
+
+def lock_people(**only: Any) -> dict[int, User]:
+    """Returns these people by id as they are now, locked until the transaction ends, always in one order.
+
+    Whoever gives rights locks first: nobody is deactivated meanwhile, or is found deactivated.
+    """
+    return {row.pk: row for row in User.objects.select_for_update().filter(**only).order_by("pk")}
 
 
 @verb("add_person")
@@ -295,10 +307,16 @@ def make_person(
     at: datetime,
     invited_by: User | None = None,
 ) -> User:
-    """Makes a person with groups and teams, with the events. Names are first and last name."""
-    user = User.objects.create_user(
-        login, email=email, password=password, first_name=names[0], last_name=names[1], invited_by=invited_by
-    )
+    """Makes a person with groups and teams, with the events. Names are first and last name. Raises Invalid for a login
+    that there is.
+    """
+    try:
+        with transaction.atomic():
+            user = User.objects.create_user(
+                login, email=email, password=password, first_name=names[0], last_name=names[1], invited_by=invited_by
+            )
+    except IntegrityError as error:  # at the same moment as somebody else
+        raise Invalid(f"{login} belongs to somebody already.", "email", "known") from error
     subject = Subject("user", str(user.pk), user.display_name)
     audit.record("user.created", actor=actor, subject=subject, at=at, data={"user": login, "changes": ["login"]})
     for name in groups:

@@ -14,14 +14,14 @@ from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db.models import Q
 
-from iamroles import audit, notices
+from iamroles import audit, notices, permissions
 from iamroles.audit import Actor, Change, Subject
 from iamroles.eligibility import person_of
 from iamroles.models import Team, User
 from iamroles.rules import approval_rules, groups
 from iamroles.transitions import WrongState
 from iamroles.workflow import organisation
-from iamroles.workflow.verbs import Invalid, NotAllowed, require_reason, verb
+from iamroles.workflow.verbs import Invalid, NotAllowed, require, require_reason, verb
 
 CONFIRMING: Final = (groups.OPERATORS, groups.SECURITY)  # who confirms changes, as `permissions.may_change_rules` says
 
@@ -103,7 +103,7 @@ def deactivate(*, person_id: int, user: User, reason: str, signed_in_at: datetim
     """
     organisation.require_operator(user, signed_in_at, at, "deactivate somebody")
     why = require_reason(reason)
-    person = _lock(person_id)
+    person = _lock(person_id, user)
     if person.pk == user.pk:
         raise NotAllowed("Nobody deactivates themselves: another operator can.", "oneself")
     if not person.is_active:
@@ -121,15 +121,18 @@ def reactivate(*, person_id: int, user: User, reason: str, signed_in_at: datetim
     """Lets a deactivated person sign in again, in no group and no team. Raises as `deactivate` does."""
     organisation.require_operator(user, signed_in_at, at, "let somebody back")
     why = require_reason(reason)
-    person = _lock(person_id)
+    person = _lock(person_id, user)
     if person.is_active:
         raise WrongState(person.display_name, "be let back", "active")
     _set_active(person, "user.changed", why, actor, at, active=True)
     return person
 
 
-def _lock(person_id: int) -> User:
-    return User.objects.select_for_update().get(pk=person_id)
+def _lock(person_id: int, user: User) -> User:
+    """Returns the person. Raises NotAllowed where the operator was deactivated at the same moment."""
+    rows = organisation.lock_people(pk__in=(person_id, user.pk))
+    require(permissions.may_operate(rows[user.pk]))
+    return rows[person_id]
 
 
 def _set_active(person: User, event: str, why: str, actor: Actor, at: datetime, *, active: bool) -> None:

@@ -106,7 +106,9 @@ def hear(*, person: User, values: Iterable[str], actor: Actor, at: datetime) -> 
             if target in held:
                 _take_out(row, target, actor, at)
         elif target not in held:
-            _put_in(row, target, actor, at)
+            lock(target)  # against a confirmation that takes the value away at this moment
+            if ProviderGroup.objects.filter(target=target, value__in=told).exists():
+                _put_in(row, target, actor, at)
         elif not held[target]:
             _memberships(row, target).update(by_provider=True)
 
@@ -141,6 +143,14 @@ def _take_out(person: User, target: str, actor: Actor, at: datetime, reason: str
         organisation.leave_team(person, team, actor, at, reason, cause=CAUSE)
     else:
         organisation.leave_group(person, Group.objects.get(name=target), actor, at, reason, cause=CAUSE)
+
+
+def lock(target: str) -> None:
+    """Holds the group or team until the transaction ends: who fills it and who comes in by it change one by one."""
+    if target.startswith(TEAM_PREFIX):
+        Team.objects.select_for_update().get(slug=target.removeprefix(TEAM_PREFIX))
+    else:
+        Group.objects.select_for_update().get_or_create(name=target)
 
 
 def stands(target: str) -> dict[str, list[str]]:
