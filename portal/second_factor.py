@@ -1,4 +1,5 @@
-"""A second factor where a group demands it: nothing but signing in and setting one up until the session has it.
+"""A second factor where a group demands it: nothing but signing in and setting one up until the session has it. And
+whoever has one changes it, or adds another, only in a session that has used it: a password alone takes nothing away.
 
 It is had by a code or key of this session, by one that was set up in it, or by an identity provider whose token says so
 in a value that the settings trust. Asked for on every page, so that nothing typed is lost over it.
@@ -34,6 +35,10 @@ AT_PROVIDER: Final = "second_factor"  # set on the record of a sign-in whose pro
 _OPEN: Final = ("/accounts/", "/static/", "/health/", "/csp-report/", "/settings/theme/", "/invited/", "/demo/")
 
 
+_FACTORS: Final = "/accounts/2fa/"
+_USING: Final = tuple(_FACTORS + path for path in ("needed/", "authenticate/", "reauthenticate/", "webauthn/reauth"))
+
+
 def demanding(user: User) -> tuple[str, ...]:
     """Returns the groups of the person that demand a second factor, in order."""
     demanded = frozenset(settings.ROLEDESK_MFA_GROUPS)
@@ -57,15 +62,20 @@ class DemandSecondFactor:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Answers the page, or 302 to the second factor; to htmx by its header, which leaves the page."""
         user = request.user
-        if request.path.startswith(_OPEN) or not isinstance(user, User):
-            return self._answer(request)
-        if not demanding(user) or has_one(request):
+        if not isinstance(user, User) or not self._needs_one(request, user) or has_one(request):
             return self._answer(request)
         following = request.get_full_path() if request.method in ("GET", "HEAD") else "/"
         if request.headers.get("HX-Request"):
             return HttpResponse(status=204, headers={"HX-Redirect": reverse("second_factor_needed")})
         url = f"{reverse('second_factor_needed')}?{urlencode({'next': following})}"
         return HttpResponse(status=302, headers={"Location": url})
+
+    @staticmethod
+    def _needs_one(request: HttpRequest, user: User) -> bool:
+        path = request.path
+        if path.startswith(_FACTORS):
+            return not path.startswith(_USING) and is_mfa_enabled(user)
+        return not path.startswith(_OPEN) and bool(demanding(user))
 
 
 @login_required

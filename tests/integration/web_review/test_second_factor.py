@@ -80,6 +80,24 @@ def test_a_password_confirmed_is_no_second_factor(here: World, signed_in: NewCli
     assert client.get("/")["Location"].startswith(NEEDED)
 
 
+@pytest.mark.parametrize("page", ["mfa_deactivate_totp", "mfa_generate_recovery_codes", "mfa_add_webauthn"])
+@pytest.mark.parametrize("login", ["mei", "amara"])  # of whom one is demanded, and who has one of her own accord
+def test_a_session_without_it_changes_nothing_about_it(
+    here: World, signed_in: NewClient, login: str, page: str
+) -> None:
+    """Else whoever has the password and a session from before takes it away and sets up one of their own."""
+    set_up(signed_in(login))
+    held = set(Authenticator.objects.values_list("type", flat=True))
+    here.people[login].set_password(PASSWORD)
+    here.people[login].save()
+    client = signed_in(login)
+    assert client.post(reverse("account_reauthenticate"), {"password": PASSWORD}).status_code == 302
+    assert client.get(reverse(page))["Location"].startswith(NEEDED)
+    assert client.post(reverse(page))["Location"].startswith(NEEDED)
+    assert set(Authenticator.objects.values_list("type", flat=True)) == held
+    assert "Use your second factor" in text_of(client.get(NEEDED, {"next": reverse(page)}))
+
+
 def test_an_old_session_sets_none_up(here: World, signed_in: NewClient) -> None:
     here.people["mei"].set_password(PASSWORD)
     here.people["mei"].save()
