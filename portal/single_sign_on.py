@@ -114,7 +114,7 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
         with transaction.atomic():  # with the event of a refusal
             try:
                 if isinstance(person, User):
-                    provider_groups.connect(person=person, email=str(told.get("email") or ""), **_by(request))
+                    provider_groups.connect(person=person, email=_address(told), **_by(request))
                 else:
                     person = _enter(request, login, told)
             except NotAllowed as error:
@@ -126,11 +126,15 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
             raise _no(refused, request)
 
 
+def _address(told: dict[str, Any]) -> str:
+    """Returns the e-mail address that the provider tells, "" for none and for one that it says it has not checked."""
+    return "" if told.get("email_verified") is False else str(told.get("email") or "")
+
+
 def _enter(request: HttpRequest, login: SocialLogin, told: dict[str, Any]) -> User:
     configured = settings.ROLEDESK_SINGLE_SIGN_ON
-    doubtful = told.get("email_verified") is False
     return provider_groups.enter(
-        email="" if doubtful else str(told.get("email") or ""),
+        email=_address(told),
         names=(login.user.first_name, login.user.last_name),
         values=groups_told(login),
         creates=bool(configured and configured.creates_people),

@@ -223,6 +223,13 @@ class TestConnecting:
         with pytest.raises(Exception, match="Only an operator"):
             get_adapter().validate_disconnect(account, None)
 
+    def test_not_by_an_address_that_the_provider_doubts(
+        self, here: World, corp: Provider, signed_in: NewClient
+    ) -> None:
+        mei = here.people["mei"]
+        _, answer = come(corp, signed_in("mei"), "connect", email=mei.email, email_verified=False)
+        assert (answer.status_code, SocialAccount.objects.count(), refusals()) == (403, 0, ["another_address"])
+
 
 class TestGroups:
     @pytest.fixture
