@@ -53,6 +53,7 @@ class Run(models.Model):
         indexes = (
             models.Index(fields=("state", "next_run_at"), name="run_due"),
             models.Index(fields=("follow_up_at",), condition=~Q(follow_up_at=None), name="run_follow_up"),
+            models.Index(fields=("request",), condition=Q(stop_reason="invalid"), name="run_invalid"),
         )
 
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
+from django.db.models import QuerySet
 
 from iamroles import permissions
 from iamroles.models import AwsAccount, KillSwitch, Lease, Request, Run, User
 from iamroles.pages import status
 from iamroles.pages.offers import Button, Case, operators_buttons
-from iamroles.pages.operations import FOLLOW_UPS_LATE
+from iamroles.pages.operations import late_follow_ups, stopped_follow_ups
 from iamroles.pages.status import Status
 from iamroles.rules import states
 
@@ -55,18 +55,11 @@ class Jobs:
 
 def jobs(user: User, at: datetime) -> Jobs:
     """Returns what an operator may have to act on, oldest first."""
-    newest = (
-        Run.objects.filter(request=OuterRef("pk"), proposal__revision__number=OuterRef("revision_number"))
-        .exclude(stop_reason=states.RECALLED)
-        .order_by("-number")
-    )
-    approved = Request.objects.filter(state=states.APPROVED).annotate(latest=Subquery(newest.values("state")[:1]))
-    stuck = [*_loaded(approved.filter(latest=states.STOPPED))]
+    stuck = _loaded(status.approved_with(states.STOPPED))
     stuck += _loaded(Request.objects.filter(state=states.SUBMITTED, next_try_at=None))
-    late = Q(state=states.WAITING, started_at__lt=at - FOLLOW_UPS_LATE)
-    followed = Run.objects.filter(Q(state=states.STOPPED, detail__follow_up=True) | late, request=OuterRef("pk"))
-    stuck += _loaded(Request.objects.filter(Exists(followed), state=states.CLOSED))
-    waiting = _loaded(approved.filter(latest=states.WAITING))
+    followed = stopped_follow_ups() | late_follow_ups(at)
+    stuck += _loaded(Request.objects.filter(pk__in=followed.values("request"), state=states.CLOSED))
+    waiting = _loaded(status.approved_with(states.WAITING))
     involved = permissions.involved_in(user, [row.pk for row in stuck])
     return Jobs(
         stuck=tuple(_job(row, user, involved) for row in stuck[:AT_MOST]),

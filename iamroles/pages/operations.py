@@ -13,10 +13,11 @@ from typing import Final
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import Count, Max, Min, Q
+from django.db.models import Count, Max, Min, Q, QuerySet
 
 from iamroles import audit
 from iamroles.audit import grants
+from iamroles.audit.find import Status as Sealing
 from iamroles.models import (
     AccountLook,
     AwsAccount,
@@ -31,7 +32,7 @@ from iamroles.models import (
     exports,
 )
 from iamroles.pages import accounts as account_pages
-from iamroles.pages import managed
+from iamroles.pages import managed, status
 from iamroles.pages.accounts import AccountRow
 from iamroles.rules import states
 
@@ -71,10 +72,20 @@ class Due:
 
 def health(at: datetime) -> Health:
     """Returns the state of the portal at a moment. The number of queries is constant."""
-    due = due_work(at)
-    work = (_worker(due, at), _tend(at), _waiting(due), _stuck(at), _paused())
-    accounts = account_pages.accounts()
-    rows = (_database(), *work, _accounts(accounts), _inventory(accounts), _sealing(at), _notices(at), _exports(at))
+    due, trail, accounts = due_work(at), audit.status(), account_pages.accounts()
+    rows = (
+        _database(),
+        _worker(due, at),
+        _tend(trail, at),
+        _waiting(due),
+        _stuck(at),
+        _paused(),
+        _accounts(accounts),
+        _inventory(accounts),
+        _sealing(trail, at),
+        _notices(at),
+        _exports(at),
+    )
     bad = [row for row in rows if row.tone == "bad"]
     warned = [row for row in rows if row.tone == "warn"]
     if bad:
@@ -151,9 +162,8 @@ def _worker(due: Due, at: datetime) -> HealthRow:
     return HealthRow("Workers", "Nothing is due. A worker is only seen when it works.", "ok", since=sign)
 
 
-def _tend(at: datetime) -> HealthRow:
+def _tend(state: Sealing, at: datetime) -> HealthRow:
     """Judged by its work too: what it should have sealed or sent waits."""
-    state = audit.status()
     lag = state.waits_for(at)
     unsealed = lag is not None and lag > timedelta(seconds=settings.ROLEDESK_SEAL_LAG_SECONDS)
     unsent = Notice.objects.filter(next_try_at__lt=at - NOTICES_LATE).exists()
@@ -172,19 +182,24 @@ def _waiting(due: Due) -> HealthRow:
     return HealthRow("Waiting work", what, "ok", since=due.oldest)
 
 
+def stopped_follow_ups() -> QuerySet[Run]:
+    """Returns the follow-ups that stopped, which they do as invalid alone, and that no operator has seen to."""
+    return Run.objects.filter(stop_reason="invalid", detail__follow_up=True)
+
+
+def late_follow_ups(at: datetime) -> QuerySet[Run]:
+    """Returns the follow-ups that have been tried for longer than FOLLOW_UPS_LATE."""
+    begun = at - FOLLOW_UPS_LATE
+    return Run.objects.filter(state=states.WAITING, started_at__lt=begun, request__state=states.CLOSED)
+
+
 def _stuck(at: datetime) -> HealthRow:
-    stopped, closed = Q(state=states.STOPPED), Q(request__state=states.CLOSED)
-    found = Run.objects.filter(state__in=(states.STOPPED, states.WAITING)).aggregate(
-        runs=Count("pk", filter=stopped & Q(request__state=states.APPROVED)),
-        invalid=Count("pk", filter=stopped & Q(detail__follow_up=True)),
-        unended=Count("pk", filter=closed & Q(state=states.WAITING, started_at__lt=at - FOLLOW_UPS_LATE)),
-    )
-    looks = Request.objects.filter(state=states.SUBMITTED, next_try_at=None).count()
+    looks = Request.objects.filter(state=states.SUBMITTED, next_try_at=None)
     counted = (
-        (found["runs"], "run has stopped", "runs have stopped"),
-        (found["invalid"], "follow-up is not what was approved", "follow-ups are not what was approved"),
-        (found["unended"], "follow-up has been tried for a day", "follow-ups have been tried for a day"),
-        (looks, "look at AWS was given up", "looks at AWS were given up"),
+        (status.approved_with(states.STOPPED).count(), "run has stopped", "runs have stopped"),
+        (stopped_follow_ups().count(), "follow-up is not what was approved", "follow-ups are not what was approved"),
+        (late_follow_ups(at).count(), "follow-up has been tried for a day", "follow-ups have been tried for a day"),
+        (looks.count(), "look at AWS was given up", "looks at AWS were given up"),
     )
     parts = [f"{count} {one if count == 1 else many}" for count, one, many in counted if count]
     if not parts:
@@ -230,8 +245,7 @@ def _inventory(rows: Sequence[AccountRow]) -> HealthRow:
     return HealthRow("Inventory", f"{what}, none known to differ.", "ok")
 
 
-def _sealing(at: datetime) -> HealthRow:
-    state = audit.status()
+def _sealing(state: Sealing, at: datetime) -> HealthRow:
     lag = state.waits_for(at)
     if why := audit.halted_because():
         text = f"Halted: {why}. Until sealing goes on, rights are only removed in AWS."

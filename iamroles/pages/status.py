@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from django.db.models import F, Prefetch, QuerySet
+from django.db.models import F, OuterRef, Prefetch, QuerySet, Subquery
 
 from iamroles.models import Request, Run, tally
 from iamroles.rules import states
@@ -50,6 +50,13 @@ _BY_OUTCOME = {
     "abandoned": Status("Abandoned", "abandoned", "ring-cross", "neutral", "closed"),
     "superseded": Status("Superseded", "superseded", "two-rings", "neutral", "closed"),
 }
+
+
+def approved_with(run_state: str) -> QuerySet[Request]:
+    """Returns the approved requests whose newest run is in this state: of the current revision, and not recalled."""
+    runs = Run.objects.filter(request=OuterRef("pk"), proposal__revision__number=OuterRef("revision_number"))
+    newest = Subquery(runs.exclude(stop_reason=states.RECALLED).order_by("-number").values("state")[:1])
+    return Request.objects.annotate(run_state=newest).filter(state=states.APPROVED, run_state=run_state)
 
 
 def current_runs() -> Prefetch[str, QuerySet[Run], str]:
