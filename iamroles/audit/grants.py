@@ -73,7 +73,8 @@ def run(found: Sequence[str], *, passwords: Mapping[str, str] | None = None, usi
 
 
 def may_rewrite(using: str = "default") -> bool:
-    """Returns whether the role of this connection could change events: it owns their table, or may update it.
+    """Returns whether the role of this connection could change events: it may update them, or owns their table or could
+    become the role that does.
 
     On SQLite everybody who can write the file could.
     """
@@ -81,7 +82,7 @@ def may_rewrite(using: str = "default") -> bool:
         return True
     with connections[using].cursor() as cursor:
         cursor.execute(
-            "SELECT pg_has_role(current_user, relowner, 'USAGE') OR has_table_privilege('audit_event', 'UPDATE')"
+            "SELECT pg_has_role(current_user, relowner, 'MEMBER') OR has_table_privilege('audit_event', 'UPDATE')"
             " FROM pg_class WHERE oid = 'audit_event'::regclass"
         )
         row = cursor.fetchone()
@@ -89,7 +90,8 @@ def may_rewrite(using: str = "default") -> bool:
 
 
 def excessive(using: str = "default", app: str = APP, sealer: str = SEALER) -> list[str]:
-    """Returns a sentence for each right to the trail that a role has beyond those of `statements`, ownership included.
+    """Returns a sentence for each right to the trail that a role has beyond those of `statements`, ownership included,
+    also by a role that it only could become.
 
     Roles that do not exist are skipped: then the portal runs as the owner, and the health page says so.
     """
@@ -99,10 +101,10 @@ def excessive(using: str = "default", app: str = APP, sealer: str = SEALER) -> l
     with connections[using].cursor() as cursor:
         for role, allowed in ((app, _APP_RIGHTS), (sealer, _SEALER_RIGHTS)):
             cursor.execute(
-                "SELECT t.name, p.word, c.relowner = r.oid FROM pg_roles r, unnest(%s::text[]) t(name),"
-                " unnest(%s::text[]) p(word), pg_class c"
+                "SELECT t.name, p.word, pg_has_role(r.oid, c.relowner, 'MEMBER')"
+                " FROM pg_roles r, unnest(%s::text[]) t(name), unnest(%s::text[]) p(word), pg_class c"
                 " WHERE r.rolname = %s AND c.oid = to_regclass(t.name)"
-                " AND (has_table_privilege(r.oid, c.oid, p.word))",
+                " AND (has_table_privilege(r.oid, c.oid, p.word) OR pg_has_role(r.oid, c.relowner, 'MEMBER'))",
                 [list(guard.ALL_TABLES), list(_RIGHTS), role],
             )
             for table, right, owns in cursor.fetchall():

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from django.db import connections, transaction
+from django.db import IntegrityError, connections, transaction
 
 from iamroles.audit import checkpoint, generations, merkle
 from iamroles.audit.checkpoint import Checkpoint, SigningKey, VerifierKey
@@ -132,7 +132,10 @@ class Sealer:
                 return Sealed(0, stored.size if stored else 0, stored.note if stored else None)
             tree = tree_of(stored) if stored else merkle.Frontier()
             leaves = self._hash(ids, tree)
-            AuditLeaf.objects.using(self.using).bulk_create(leaves, batch_size=1000)
+            try:
+                AuditLeaf.objects.using(self.using).bulk_create(leaves, batch_size=1000)
+            except IntegrityError as error:  # whoever may add events may also say again that a sealed one waits
+                raise Halted("a waiting event is sealed already, or its place is taken") from error
             removed, _ = AuditPending.objects.using(self.using).filter(event_id__in=ids).delete()
             if removed != len(ids):
                 raise Halted("waiting events were removed while they were being sealed")

@@ -133,6 +133,17 @@ class TestGrants:
             f"the role {SEALER} may DELETE on audit_checkpoint",
         ]
 
+    def test_lets_verify_notice_who_may_become_the_owner(self, roles: None) -> None:
+        """Without inheriting: no right shows until `SET ROLE`, after which the triggers could be dropped."""
+        with connection.cursor() as cursor:
+            cursor.execute("CREATE ROLE test_audit_owner")
+            cursor.execute("ALTER TABLE audit_event OWNER TO test_audit_owner")
+            cursor.execute(f"ALTER ROLE {APP} NOINHERIT")
+            cursor.execute(f"GRANT test_audit_owner TO {APP}")
+        assert grants.excessive(app=APP, sealer=SEALER) == [f"the role {APP} owns audit_event"]
+        become(APP)
+        assert grants.may_rewrite()
+
     def test_does_not_let_the_sealer_forget_an_unsealed_event(self, roles: None) -> None:
         record_one(1, at=NOON + timedelta(seconds=1))
         become(SEALER)

@@ -106,6 +106,10 @@ class TestSeal:
         [
             ("UPDATE audit_event SET actor_name = 'Eve' WHERE id = {last}", "EVT-{last:07d}: the column actor_name"),
             ("DELETE FROM audit_event WHERE id = {last}", "EVT-{last:07d} waits to be sealed but does not exist"),
+            (
+                "INSERT INTO audit_pending (event_id) SELECT event_id FROM audit_leaf WHERE seq = 2",
+                "a waiting event is sealed already",
+            ),
             ("DELETE FROM audit_checkpoint WHERE size = 7", "the checkpoint of size 7 was published to file but"),
             ("DELETE FROM audit_leaf WHERE seq = 2", "leaf 2 is missing"),
             ("UPDATE audit_checkpoint SET frontier = root WHERE size = 7", "the checkpoint of size 7 is damaged"),
