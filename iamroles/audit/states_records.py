@@ -101,7 +101,7 @@ def wrong_entries(using: str) -> Iterator[str]:
 
 
 def wrong_accounts(using: str) -> Iterator[str]:
-    """Yields a sentence for each AWS account whose record is not what its events say, and for each that is gone."""
+    """Yields a sentence for each AWS account that is not what its events say, that is gone, or that none tells of."""
     told: dict[str, dict[str, tuple[object, str]]] = {}
     for _, event, number, said in _told(using, "account.added", "account.changed"):
         for change in said["changes"]:
@@ -109,6 +109,8 @@ def wrong_accounts(using: str) -> Iterator[str]:
     rows = AwsAccount.objects.using(using).select_related("owner").order_by("pk")
     for row in rows:
         now = {"owner": row.owner.name, **{name: str(getattr(row, name)) for name in _RECORD}}
+        if row.number not in told:
+            yield f"AWS account {row.name} exists, but no event tells of it"
         for name, (value, event) in told.pop(row.number, {}).items():
             if name in now and kept_value(now[name]) != value:
                 yield f"the {name.replace('_', ' ')} of AWS account {row.name} is not what {event} says"
@@ -117,19 +119,22 @@ def wrong_accounts(using: str) -> Iterator[str]:
 
 
 def wrong_team_accounts(using: str) -> Iterator[str]:
-    """Yields a sentence for each team that may use other AWS accounts than its events say."""
+    """Yields a sentence for each team that may use other AWS accounts than its events say, or that none tells of."""
     told: dict[str, tuple[object, str]] = {}
     for _, event, slug, said in _told(using, "team.created", "team.changed"):
         for change in said["changes"]:
             if change["field"] == "accounts":
                 told[slug] = (change["new"], event)
     for team in Team.objects.using(using).order_by("slug").prefetch_related("accounts"):
-        value, event = told.get(team.slug, ("", ""))
+        if team.slug not in told:
+            yield f"the team {team.slug} exists, but no event tells of it"
+            continue
+        value, event = told[team.slug]
         now = sorted(account.number for account in team.accounts.all())
         same = sorted(filter(None, value.split(", "))) == now if isinstance(value, str) else None
         if same is None:  # many: their digest was kept, in the order that people gave them
             same = kept_value(", ".join(now)) == value
-        if event and not same:
+        if not same:
             yield f"the team {team.slug} may use other AWS accounts than {event} says"
 
 

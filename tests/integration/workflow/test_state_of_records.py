@@ -101,6 +101,11 @@ def entry(**values: object) -> Callable[[World], object]:
     return lambda _here: Membership.objects.filter(user__username="ned@example.org").update(**values)
 
 
+def made_up_account(here: World) -> None:
+    here.staging.pk, here.staging.number, here.staging.name, here.staging.external_id = None, "999900001111", "x", "y"
+    here.staging.save(force_insert=True)
+
+
 def made_up(here: World) -> None:
     row = ProposedChange.objects.order_by("pk")[0]
     row.pk = None
@@ -137,6 +142,8 @@ ATTACKS: list[tuple[str, Callable[[World], object], str]] = [
         "the owner of AWS account orders-production is",
     ),
     ("account gone", lambda w: AwsAccount.objects.filter(pk=w.staging.pk).delete(), "is gone, but events tell of it"),
+    ("account made up", made_up_account, "AWS account x exists, but no event tells of it"),
+    ("team made up", lambda _here: Team.objects.create(slug="x", name="X"), "the team x exists, but no event tells"),
     ("team's accounts", lambda w: Team.objects.get().accounts.add(w.staging), "the team orders may use other AWS"),
     ("change", change(0, content="{}"), "is not the change that EVT-"),
     ("change's proposer", lambda w: change(0, proposed_by=w.people["ines"])(w), "is not the change that EVT-"),
