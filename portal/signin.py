@@ -15,6 +15,7 @@ from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.mail import send_mail
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
@@ -29,6 +30,14 @@ from portal.single_sign_on import record_sign_in
 NO_WAY = (
     "Your sign-in is too old for this step, and there is nothing to confirm it with: no password, no second factor, "
     "no organisation's sign-in. Sign out and in again, and register a second factor within 5 minutes."
+)
+
+
+SIGN_IN_THERE = "Your organisation's sign-in decides about your groups here, so sign in there and not with a password."
+NO_PASSWORD = (
+    "Hello {},\n\nsomebody asked for a new password for you at {}.\n"
+    "You have no password there: sign in through your organisation, or by the link of your invitation. "
+    "If neither works, ask an operator.\nIf it was not you who asked, do nothing.\n"
 )
 
 
@@ -48,10 +57,15 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         return False
 
     def pre_login(self, request: HttpRequest, user: User, **more: Any) -> HttpResponse | None:
-        """Notes when the identity provider checked the person, which may be hours before it sent them here."""
+        """Notes when the identity provider checked the person, which may be hours before it sent them here.
+
+        Answers 403 to a password of whoever is in a group by the provider: it is heard at each sign-in.
+        """
         login = (more.get("signal_kwargs") or {}).get("sociallogin")  # None after a password
         if login is not None:
             record_sign_in(request, login)
+        elif settings.ROLEDESK_SINGLE_SIGN_ON and provider_told_at(user):
+            return refuse_look(request, "sign_in", Allowance(False, "provider_decides", SIGN_IN_THERE))
         answer: HttpResponse | None = super().pre_login(request, user, **more)
         return answer
 
@@ -75,6 +89,14 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         if not methods:
             raise PermissionDenied(NO_WAY)
         return methods
+
+    def send_password_reset_mail(self, user: User, email: str, context: dict[str, Any]) -> None:
+        """Mails the link to whoever has a password; to others how they sign in, since a mailbox is no other way in."""
+        if user.has_usable_password():
+            super().send_password_reset_mail(user, email, context)
+        else:
+            text = NO_PASSWORD.format(user.display_name, settings.BASE_URL)
+            send_mail("You have no password at Roledesk", text, None, [email])
 
     def set_password(self, user: User, password: str) -> None:
         """Sets the password, and records that in the same transaction."""

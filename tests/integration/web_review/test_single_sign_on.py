@@ -315,6 +315,41 @@ class TestGroups:
         assert "that fill approvers are not those that were confirmed" in said
 
 
+class TestPasswords:
+    """Beside the provider: a password is no way around what it says, nor around the second factor that it asks for."""
+
+    def test_none_comes_by_mail_to_who_has_none(self, here: World, corp: Provider, mailoutbox: list[Any]) -> None:
+        come(corp, groups=["iam-security"])
+        for address in (NIA["email"], here.people["eve"].email):
+            answer = Client().post(reverse("account_reset_password"), {"email": address})
+            assert answer["Location"] == reverse("account_reset_password_done")
+        assert [mail.to for mail in mailoutbox] == [[NIA["email"]], [here.people["eve"].email]]
+        for mail in mailoutbox:
+            assert "/password/reset/" not in mail.body
+            assert "You have no password" in mail.body
+
+    def test_whoever_is_in_a_group_by_the_provider_signs_in_there(
+        self, here: World, corp: Provider, settings: Any
+    ) -> None:
+        mei = here.people["mei"]
+        mei.set_password("a long password of hers")
+        mei.save()
+        SocialAccount.objects.create(user=mei, provider="corp", uid="mei-at-corp")
+        come(corp, sub="mei-at-corp", groups=["iam-security"])
+
+        def sign_in() -> tuple[int, bool]:
+            client = Client()
+            answer = client.post(reverse("account_login"), {"login": "mei", "password": "a long password of hers"})
+            return answer.status_code, "_auth_user_id" in client.session
+
+        assert (sign_in(), refusals()) == ((403, False), ["provider_decides"])
+        settings.ROLEDESK_SINGLE_SIGN_ON = None
+        assert sign_in() == (302, True)
+        settings.ROLEDESK_SINGLE_SIGN_ON = CORP
+        come(corp, sub="mei-at-corp", groups=[])
+        assert (sign_in(), groups_of(mei)) == ((302, True), set())
+
+
 class TestDeciding:
     @pytest.fixture
     def mei(self, here: World, corp: Provider, signed_in: NewClient) -> Callable[..., Client]:
