@@ -181,11 +181,11 @@ def again(row: Any, **changes: Any) -> Any:
 
 
 def analyse() -> None:
-    """Lets PostgreSQL see what is there, as its autovacuum would."""
+    """Lets PostgreSQL see what is there and forget what was there, as its autovacuum would."""
     from django.db import connection
 
     with connection.cursor() as cursor:
-        cursor.execute("ANALYZE")
+        cursor.execute("VACUUM ANALYZE")
 
 
 def deciding(request_id: int) -> Iterator[Figure]:

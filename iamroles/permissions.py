@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
-from django.db.models import Case, CharField, OuterRef, Q, QuerySet, Subquery, Value, When
+from django.db.models import Case, CharField, Exists, OuterRef, Q, QuerySet, Subquery, Value, When
 from django.db.models.functions import Cast, Concat, LPad
 
 from iamroles.models import AuditEvent, AwsAccount, GroupMembership, ManagedPolicy, ManagedRole, Request, Team, User
@@ -91,11 +91,16 @@ def may_withdraw(user: User, request: Request) -> Allowance:
     return may_edit(user, request)
 
 
+def sees_all(user: User) -> bool:
+    """Returns whether the person reads all requests that were sent and the inventory: everybody with a portal group."""
+    return not _SEES_ALL.isdisjoint(group_names(user))
+
+
 def may_see(user: User, request: Request) -> Allowance:
     """Returns whether the person may read this request: its requester and team, and everybody with a portal group."""
     if not user.is_active:
         return Allowance(False, "inactive", "This person is deactivated.")
-    if request.requester_id == user.pk or group_names(user) & _SEES_ALL:
+    if request.requester_id == user.pk or sees_all(user):
         return YES
     if request.account and request.account.owner.name in group_names(user):
         return YES
@@ -107,11 +112,17 @@ def may_see(user: User, request: Request) -> Allowance:
 def visible_requests(user: User) -> QuerySet[Request]:
     """Returns the requests that `may_see` allows, as one query. Others' drafts are never among them."""
     rows = Request.objects.all()
-    if not group_names(user) & _SEES_ALL:
-        rows = rows.filter(
-            Q(requester=user) | Q(team__members=user) | Q(account__owner__name__in=group_names(user))
-        ).distinct()
+    if not sees_all(user):
+        owned = Q(account__owner__name__in=group_names(user))
+        rows = rows.filter(Q(requester=user) | Q(team__in=user.teams.all()) | owned)
     return rows.exclude(Q(state="draft") & ~Q(requester=user))
+
+
+def visible_accounts(user: User) -> QuerySet[AwsAccount]:
+    """Returns the AWS accounts that the person may see requests of, to choose from in lists of requests."""
+    if sees_all(user):
+        return AwsAccount.objects.all()
+    return AwsAccount.objects.filter(Exists(visible_requests(user).filter(account=OuterRef("pk"))))
 
 
 def visible_roles(user: User) -> QuerySet[ManagedRole]:
@@ -125,18 +136,16 @@ def visible_policies(user: User) -> QuerySet[ManagedPolicy]:
 
 
 def _visible_rows(user: User, rows: QuerySet[Row]) -> QuerySet[Row]:
-    names = group_names(user)
-    if names & _SEES_ALL:
+    if sees_all(user):
         return rows
     if not user.is_active:
         return rows.none()
-    return rows.filter(Q(team__members=user) | Q(account__owner__name__in=names)).distinct()
+    return rows.filter(Q(team__in=user.teams.all()) | Q(account__owner__name__in=group_names(user)))
 
 
 def may_review(user: User) -> Allowance:
     """Returns whether the person sees the approval queue: those with a portal group, and AWS accounts' owners."""
-    names = group_names(user)
-    if names & _SEES_ALL or AwsAccount.objects.filter(owner__name__in=names).exists():
+    if sees_all(user) or AwsAccount.objects.filter(owner__name__in=group_names(user)).exists():
         return YES
     return Allowance(False, "not_eligible", "The approval queue is for approvers. Ask an operator to be added.")
 
@@ -278,6 +287,6 @@ def may_change_rules(user: User) -> Allowance:
 
 def may_read_rules(user: User) -> Allowance:
     """Returns whether the person reads the rules and what waits to change them: everybody with a portal group."""
-    if group_names(user) & _SEES_ALL:
+    if sees_all(user):
         return YES
     return may_change_rules(user)

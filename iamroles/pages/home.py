@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Count, Min, Q, QuerySet
+from django.db.models import Q, QuerySet
 
 from iamroles import audit, notices, permissions
 from iamroles.audit.find import Status as Sealing
@@ -14,6 +14,7 @@ from iamroles.pages import frame, status
 from iamroles.pages.managed import Observed, observed
 from iamroles.pages.status import Status
 from iamroles.rules import groups, states
+from iamroles.rules.risk import HIGH
 
 _RECENT = timedelta(days=14)
 _ROWS = 6
@@ -36,7 +37,7 @@ class HomeRow:
 
 @dataclass(frozen=True)
 class Waiting:
-    """The approver's block."""
+    """The approver's block. Counts end at `frame.COUNTED`; from there on nobody knows the oldest."""
 
     total: int
     high: int
@@ -117,11 +118,10 @@ def _row(request: Request) -> HomeRow:
 
 
 def _waiting(user: User) -> Waiting:
-    rows = frame.waiting_for(user).order_by()
-    counted = Request.objects.filter(pk__in=rows.values("pk")).aggregate(
-        total=Count("pk"), high=Count("pk", filter=Q(risk="high")), oldest=Min("submitted_at")
-    )
-    return Waiting(counted["total"], counted["high"], counted["oldest"])
+    first = frame.first_waiting(user)
+    high = sum(risk == HIGH for risk, _ in first)
+    ages = [at for _, at in first if at is not None]
+    return Waiting(len(first), high, min(ages, default=None) if len(first) < frame.COUNTED else None)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Q, QuerySet
 
 from iamroles import eligibility, permissions
 from iamroles.eligibility import Bars
@@ -29,7 +29,7 @@ TABS: Final = {
     "all": "All",
     "decided": "Decided by me",
 }
-_ORDER: Final = ("risk_rank", "submitted_at", "pk")
+_HIGH: Final = len(risk.ORDER) - risk.ORDER.index(risk.HIGH)  # the rank; what is worse ranks before it
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -102,38 +102,40 @@ def read_filter(values: dict[str, str]) -> QueueFilter:
 
 def queue_page(user: User, chosen: QueueFilter) -> QueuePage:
     """Returns one page for a person who may review."""
-    by_tab = _by_tab(user)
+    accounts = permissions.visible_accounts(user).select_related("owner").order_by("name")
+    by_tab = _by_tab(user, accounts)
     rows = _narrow(by_tab[chosen.tab], chosen)
     page = list(
         rows.filter(_beyond(chosen.after))
         .select_related("requester", "team", "account")
-        .order_by(*_ORDER)[: PAGE_SIZE + 1]
+        .order_by(*frame.ORDER)[: PAGE_SIZE + 1]
     )
     more, page = len(page) > PAGE_SIZE, page[:PAGE_SIZE]
-    counts = {slug: frame.counted(rows) for slug, rows in by_tab.items()}
-    visible = permissions.visible_requests(user).filter(account=OuterRef("pk"))
-    accounts = AwsAccount.objects.filter(Exists(visible)).order_by("name")
+    counts = {slug: rows[: frame.COUNTED].count() for slug, rows in by_tab.items() if slug != "waiting"}
+    counts["waiting"] = len(frame.first_waiting(user))
     return QueuePage(
         tabs=tuple(Tab(slug, title, counts[slug], slug == chosen.tab) for slug, title in TABS.items()),
         rows=_folded(_rows(page, user)) if chosen.tab == "waiting" else _rows(page, user),
         next_after=_cursor(page[-1]) if more else "",
-        accounts=tuple(accounts.values_list("number", "name")),
+        accounts=tuple((account.number, account.name) for account in accounts),
         total=counts[chosen.tab],
     )
 
 
 def next_waiting(user: User, after: Request) -> Request | None:
     """Returns the request that the person should decide next: the first of the queue besides this one."""
-    return frame.waiting_for(user).exclude(pk=after.pk).order_by(*_ORDER).first()
+    return frame.waiting_for(user).exclude(pk=after.pk).order_by(*frame.ORDER).first()
 
 
-def _by_tab(user: User) -> dict[str, QuerySet[Request]]:
-    reviewed = permissions.visible_requests(user).filter(state=states.IN_REVIEW)
+def _by_tab(user: User, accounts: Iterable[AwsAccount]) -> dict[str, QuerySet[Request]]:
+    """The rows of each tab. What is in review has its index's order, or counting it would pass all that is closed."""
+    reviewed = permissions.visible_requests(user).filter(state=states.IN_REVIEW).order_by(*frame.ORDER)
+    names = permissions.group_names(user)
     decided = Decision.objects.filter(approver=user).values("request")
     return {
         "waiting": frame.waiting_for(user),
-        "high": reviewed.filter(risk__in=(risk.HIGH, risk.FORBIDDEN)),
-        "accounts": reviewed.filter(account__owner__name__in=permissions.group_names(user)),
+        "high": reviewed.filter(risk_rank__lte=_HIGH),
+        "accounts": reviewed.filter(account__in=[account.pk for account in accounts if account.owner.name in names]),
         "all": reviewed,
         "decided": Request.objects.filter(pk__in=decided),
     }

@@ -90,18 +90,17 @@ def read_filter(values: dict[str, str]) -> ListFilter:
 
 def list_page(user: User, chosen: ListFilter) -> ListPage:
     """Returns one page, newest first, of what the person may see."""
-    visible = permissions.visible_requests(user)
-    rows = _narrow(visible.annotate(latest=_LATEST_STATE), chosen, user)
+    rows = _narrow(permissions.visible_requests(user).annotate(latest=_LATEST_STATE), chosen, user)
     if chosen.before is not None:
         rows = rows.filter(pk__lt=chosen.before)
     rows = rows.select_related("requester", "team", "account").prefetch_related(status.current_runs())
     page = list(rows.order_by("-pk")[: PAGE_SIZE + 1])
     more, page = len(page) > PAGE_SIZE, page[:PAGE_SIZE]
-    accounts = visible.filter(account__isnull=False).order_by("account__name")
+    accounts = permissions.visible_accounts(user).order_by("name")
     return ListPage(
         rows=tuple(ListRow(row, *status.listed_status(row)) for row in page),
         tabs=tuple(TABS.items()),
-        accounts=tuple(accounts.values_list("account__number", "account__name").distinct()),
+        accounts=tuple(accounts.values_list("number", "name")),
         next_before=page[-1].pk if more else None,
     )
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
-from iamroles.models import Request
-from iamroles.pages import queue
+from iamroles.models import AwsAccount, Request
+from iamroles.pages import frame, queue
 from tests.integration.web_review import world
 from tests.integration.web_review.conftest import NewClient
 from tests.integration.web_review.world import World
@@ -142,7 +143,7 @@ def test_rows_cost_no_queries(here: World, signed_in: NewClient, django_assert_m
                 why_full="The hooks are shared",
             )
             world.approved(world.in_review(rosa, facts), amara)
-        with django_assert_max_num_queries(22) as captured:
+        with django_assert_max_num_queries(20) as captured:
             assert len(references(client.get("/approvals/?tab=all"))) == size
         spent.append(len(captured))
     assert spent[0] == spent[1]
@@ -162,7 +163,29 @@ def test_counts_no_further_than_99(here: World, signed_in: NewClient) -> None:
 
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL scans so few rows whole; the bench measures it")
 def test_finds_a_page_by_the_index_of_risk_and_age(here: World) -> None:
-    rows = queue._by_tab(here.people["amara"])["all"].order_by(*queue._ORDER)[:26]
-    plan = rows.explain()
-    assert "request_by_risk_and_age" in plan
-    assert "TEMP B-TREE FOR ORDER BY" not in plan
+    by_tab = queue._by_tab(here.people["amara"], AwsAccount.objects.all())
+    for tab in ("all", "high", "accounts"):
+        plan = by_tab[tab][:26].explain()
+        assert "request_by_risk_and_age" in plan, tab
+        assert "TEMP B-TREE FOR ORDER BY" not in plan, tab
+
+
+@pytest.mark.parametrize(("path", "asked"), [("/", 1), ("/approvals/", 2), ("/requests/", 1)])
+def test_what_waits_is_read_once(three: list[Request], signed_in: NewClient, path: str, asked: int) -> None:
+    """For the navigation, Home's block and the tab together; the queue reads its own page besides."""
+    client = signed_in("amara")
+    with CaptureQueriesContext(connection) as captured:
+        assert '<span class="count count-hot">3</span>' in client.get(path).content.decode()
+    assert sum("iamroles_askedgroup" in query["sql"] for query in captured) == asked
+
+
+def test_home_counts_no_further_either(
+    three: list[Request], signed_in: NewClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And says nothing of the oldest, which may be any of those that it does not read."""
+    page = signed_in("amara").get("/").content.decode()
+    assert re.findall(r"<dt>([a-z ]+)</dt><dd>([^<]+)", page)[:2] == [("waiting", "3"), ("high risk", "2")]
+    assert "<dt>oldest</dt>" in page
+    monkeypatch.setattr(frame, "COUNTED", 3)
+    page = signed_in("amara").get("/").content.decode()
+    assert re.findall(r"<dt>([a-z ]+)</dt><dd>([^<]+)", page) == [("waiting", "99+"), ("high risk", "2")]
