@@ -30,7 +30,7 @@ ROLES = {
 # Secrets that an installation may have; an empty file says that it has none.
 EMPTY = ("email.password", "webhook.secret", "oidc.secret", "aws.credentials")
 NEXT = """Wrote .env and keys/ in {folder}: no other copy exists. Next:
-  chown -R 10001:10001 keys && chown 999:999 keys/postgres.password     the containers' users
+  chown -R 10001:10001 keys && chown 999:999 keys/postgres.password     as root: the containers' users
   docker compose up -d
   docker compose exec web python manage.py setup --operator EMAIL FIRST LAST
 Give the auditors keys/audit/audit.vkeys by another channel than this host, and keep a copy of keys/ elsewhere.
@@ -98,7 +98,7 @@ def vkey(origin: str, key: Ed25519PrivateKey) -> str:
 
 def values(host: str, base_url: str) -> dict[str, str]:
     """Returns what follows from the address."""
-    return {"BASE_URL": base_url.rstrip("/"), "HEALTH_HOST": host, "ROLEDESK_AUDIT_ORIGIN": ORIGIN.format(host=host)}
+    return {"BASE_URL": base_url.rstrip("/"), "ROLEDESK_AUDIT_ORIGIN": ORIGIN.format(host=host)}
 
 
 def filled(example: str, wanted: Mapping[str, str]) -> str:

@@ -27,7 +27,12 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 ROOT = Path(__file__).resolve().parent.parent
 COPY = "roledesk_rehearsal"
-NOTE = re.compile(r"\A[^\n]+\n(\d+)\n")
+NOTE = re.compile(r"\A[^\n]*?(?:/(\d+))?\n(\d+)\n")  # the generation of the trail, and the size
+# Where declared restores cut the trail: the generation that goes on, and how many events it kept.
+CUTS = (
+    "SELECT data->>'generation', data->>'lost_from'"
+    " FROM (SELECT canon::jsonb->'data' AS data FROM audit_event WHERE action = 'audit.forked') AS told"
+)
 IN_FLIGHT = (
     "SELECT 'requests ' || state, count(*) FROM iamroles_request"
     " WHERE state IN ('submitted', 'in_review', 'approved') GROUP BY state"
@@ -145,18 +150,21 @@ def ask(place: Here | Compose, question: str) -> list[str]:
     return run(place.tool("psql", *words, database=COPY)).split("\n")[:-1]
 
 
-def keep_older(folder: Path, size: int) -> int:
-    """Takes away the notes that are newer than the copy and makes `latest.note` the newest of the others.
+def keep_older(folder: Path, size: int, cuts: list[tuple[int, int]]) -> int:
+    """Takes away the notes of events that the copy cannot have and makes `latest.note` the newest of the others.
 
-    They say nothing about it: it ended before them. Returns how many are left.
+    They say nothing about it: it ended before them, or a declared restore did (`cuts`: generation, events kept).
+    Returns how many are left.
     """
     sizes = {}
     for path in folder.rglob("*.note"):
         found = NOTE.match(path.read_text(encoding="utf-8", errors="replace"))
-        if found is None or int(found[1]) > size or path.name == "latest.note":
+        generation, covered = (int(found[1] or 0), int(found[2])) if found else (0, size + 1)
+        lost = any(generation < begun and covered > kept for begun, kept in cuts)
+        if lost or covered > size or path.name == "latest.note":
             path.unlink()
         else:
-            sizes[int(found[1])] = path
+            sizes[covered] = path
     if sizes:
         newest = sizes[max(sizes)]
         shutil.copy(newest, newest.with_name("latest.note"))
@@ -171,7 +179,9 @@ def check(place: Here | Compose, temporary: Path) -> str:
     checkpoints = temporary / "checkpoints"
     checkpoints.mkdir(mode=0o755)
     place.fetch_checkpoints(checkpoints)
-    kept = keep_older(checkpoints, int(ask(place, "SELECT coalesce(max(size), 0) FROM audit_checkpoint")[0]))
+    size = int(ask(place, "SELECT coalesce(max(size), 0) FROM audit_checkpoint")[0])
+    cuts = [(int(begun), int(held)) for begun, held in map(str.split, ask(place, CUTS))]
+    kept = keep_older(checkpoints, size, cuts)
     command, env = place.manage("tend", "audit", "verify", "--read-only", "--json", checkpoints=checkpoints)
     report = json.loads(run(command, env=env))
     flight = ", ".join(ask(place, IN_FLIGHT)) or "none"

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 from iamroles import canonical, eligibility, permissions, stranded
 from iamroles.iam import documents
-from iamroles.models import ApprovalRules, ProposedChange, Request, User, current_rules, rules_of
+from iamroles.models import ApprovalRules, AwsAccount, ProposedChange, Request, User, current_rules, rules_of
 from iamroles.models.changes import WAITING
 from iamroles.pages import comparison
 from iamroles.pages.comparison import Difference
@@ -162,10 +162,21 @@ def lines_of(subject: str, value: Any) -> tuple[str, ...]:
         return _restore_lines(value)
     if not isinstance(value, Mapping):
         return (str(value),)
+    if subject == "team":
+        numbers = value["accounts"]
+        return _named(numbers, dict(AwsAccount.objects.filter(number__in=numbers).values_list("number", "name")))
+    if subject == "group":
+        people = User.objects.filter(username__in=value["members"])
+        return _named(value["members"], {user.get_username(): user.display_name for user in people})
     lines: list[str] = []
     for name, part in value.items():
         lines += [str(one) for one in part] if isinstance(part, list) else [f"{name.replace('_', ' ')}: {_say(part)}"]
     return tuple(lines)
+
+
+def _named(ids: Sequence[str], names: Mapping[str, str]) -> tuple[str, ...]:
+    """Returns each id with the name that it has today, if it still has one."""
+    return tuple(f"{names[one]}, {one}" if one in names else one for one in ids)
 
 
 def _restore_lines(value: Mapping[str, Any]) -> tuple[str, ...]:

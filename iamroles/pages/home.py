@@ -46,7 +46,9 @@ class Waiting:
 
 @dataclass(frozen=True)
 class Home:
-    """Everything on Home for one person. `is_new` is True for somebody with no request and nothing to decide."""
+    """Everything on Home for one person. `is_new` is True for somebody with no request and nothing to decide;
+    `starting` for an operator of a portal that has applied nothing yet.
+    """
 
     needs_you: tuple[HomeRow, ...]
     in_progress: tuple[HomeRow, ...]
@@ -56,6 +58,7 @@ class Home:
     trail: Sealing | None
     drift: Observed | None
     asks: bool
+    starting: bool
     notices: tuple[Notice, ...] = ()
 
     @property
@@ -79,6 +82,7 @@ def home_of(user: User, now: datetime) -> Home:
         trail=audit.status() if names & {groups.AUDITORS, groups.SECURITY, groups.OPERATORS} else None,
         drift=_drift(user, names),
         asks=user.teams.exists(),
+        starting=groups.OPERATORS in names and not Request.objects.filter(outcome="applied").exists(),
         notices=tuple(notices.unread(user)[:_ROWS]),
     )
 

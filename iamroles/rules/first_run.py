@@ -95,7 +95,7 @@ def _server(known: Known) -> tuple[Item, ...]:
             "Address",
             "" if local else f"BASE_URL is {known.base_url or 'not set'}: people sign in at an https address of yours.",
             f"People open {known.base_url}",
-            "BASE_URL=https://HOST in .env",
+            "BASE_URL=https://HOST in .env, then: docker compose up -d",
             skip=True,
         ),
         _item("tend", "Sealing", late, f"Sealed to event {known.sealed:,}.", "manage.py tend"),

@@ -16,6 +16,7 @@ from django.db.models import Q
 
 from iamroles import audit, notices, permissions
 from iamroles.audit import Actor, Change, Subject
+from iamroles.browsers import browser_of
 from iamroles.eligibility import person_of
 from iamroles.models import Team, User
 from iamroles.rules import approval_rules, groups
@@ -51,6 +52,8 @@ def invite(
     """
     organisation.require_operator(user, signed_in_at, at, "invite somebody")
     address, wanted, slugs = email.strip().lower(), list(into), list(teams)
+    if holder := User.objects.filter(Q(username__iexact=address) | Q(email__iexact=address)).first():
+        raise Invalid(f"{address} belongs to {holder.display_name} already.", "email", "known")
     if wanted and (user is not None or two_can_confirm()):
         raise NotAllowed("Two people decide who is in a group: propose it on the group's page.", "four_eyes")
     try:
@@ -58,8 +61,8 @@ def invite(
         User.username_validator(address)
     except ValidationError as error:
         raise Invalid("This is no e-mail address that somebody can sign in with.", "email") from error
-    if len(address) > 150 or User.objects.filter(Q(username__iexact=address) | Q(email__iexact=address)).exists():
-        raise Invalid(f"{address} belongs to somebody already, or is too long.", "email", "known")
+    if len(address) > 150:
+        raise Invalid("An address to sign in with has at most 150 characters.", "email")
     for field, value in (("first_name", first_name), ("last_name", last_name)):
         if not value.strip() or len(value) > 150:
             raise Invalid("Approvals and the audit trail show it: give a first and a last name.", field)
@@ -91,7 +94,8 @@ def accept_invitation(*, user: User, password: str, actor: Actor, at: datetime) 
         at=at,
         data={"kind": "password", "change": "set by invitation"},
     )
-    notices.warn(row, "credential.changed", at=at, what="password was set by your invitation", ip=actor.ip or "")
+    origin = {"browser": browser_of(actor.agent or ""), "ip": actor.ip or ""}
+    notices.warn(row, "credential.changed", at=at, what="password was set by your invitation", **origin)
     return row
 
 

@@ -64,7 +64,9 @@ class Command(BaseCommand):
                 at=timezone.now(),
             )
         except Refused as error:
-            raise CommandError(str(error)) from error
+            known = error.code == "known" and User.objects.filter(username=email.strip().lower()).first()
+            more = f" Print the link: manage.py people link {known.email}" if known and invitations.waits(known) else ""
+            raise CommandError(f"{error}{more}") from error
         self.stdout.write(f"Invited {person.display_name}, who signs in as {person.get_username()}.")
         if print_link:
             self._print_link(person.email)

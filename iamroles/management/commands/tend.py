@@ -37,6 +37,7 @@ VERIFY_TRIES = 3
 SCAN_SECONDS = 15.0
 DELIVER_SECONDS = 2.0
 FORGET_SECONDS = 3600.0
+SAID_AGAIN_SECONDS = 60.0
 ACTOR = Actor(type="system", id="tend", name="The portal's clock", channel="tend")
 
 
@@ -52,10 +53,13 @@ class Part:
 
 @dataclass
 class Ticking:
-    """The parts and what went wrong in them. `failures` counts by the part's name since the start."""
+    """The parts and what went wrong in them. `failures` counts by the part's name since the start; `logged` holds each
+    part's last logged error and when, on the monotonic clock.
+    """
 
     parts: list[Part]
     failures: Counter[str] = field(default_factory=Counter)
+    logged: dict[str, tuple[str, float]] = field(default_factory=dict)
 
     def tick(self, now: float) -> float:
         """Does every part that is due. Returns the seconds until the next one is."""
@@ -64,12 +68,19 @@ class Ticking:
                 continue
             try:
                 part.do()
-            except Exception:  # noqa: BLE001  (one part must not stop the others; the count and the log tell)
+            except Exception as error:  # noqa: BLE001  (one part must not stop the others; the count and the log tell)
                 self.failures[part.name] += 1
-                _log.exception("tending_failed", part=part.name, failures=self.failures[part.name])
+                self._log_failure(part.name, repr(error), now)
             part.due = now + part.every
         close_old_connections()
         return max(0.05, min(part.due for part in self.parts) - time.monotonic())
+
+    def _log_failure(self, name: str, text: str, now: float) -> None:
+        """Called where the error is handled. The same error of the same part is logged once a minute, and counted."""
+        before, at = self.logged.get(name, ("", 0.0))
+        if text != before or now - at >= SAID_AGAIN_SECONDS:
+            self.logged[name] = (text, now)
+            _log.exception("tending_failed", part=name, failures=self.failures[name])
 
 
 @dataclass

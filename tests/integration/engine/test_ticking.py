@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from celery import current_app
 from django.conf import settings as django_settings
 from django.core.management import CommandError, call_command
@@ -220,6 +221,18 @@ class TestTicking:
         ticking.tick(100.5)
         ticking.tick(101.1)
         assert (done, dict(ticking.failures)) == (["good", "good"], {"bad": 2})
+
+    def test_the_same_error_is_logged_once_a_minute(self) -> None:
+        errors = iter(["a", "a", "b", "b", "b"])
+
+        def fail() -> None:
+            raise RuntimeError(next(errors))
+
+        ticking = Ticking([Part("bad", 1, fail)])
+        with structlog.testing.capture_logs() as logged:
+            for now in (100.0, 101.0, 102.0, 103.0, 163.0):
+                ticking.tick(now)
+        assert [(line["part"], line["failures"]) for line in logged] == [("bad", 1), ("bad", 3), ("bad", 5)]
 
     @pytest.mark.django_db(transaction=True)
     def test_the_process_ends_cleanly_when_told_to(self, tmp_path: Path) -> None:

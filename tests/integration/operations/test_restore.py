@@ -6,10 +6,12 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 from urllib.parse import quote
 
@@ -29,6 +31,15 @@ pytestmark = pytest.mark.skipif(connection.vendor != "postgresql", reason="pg_du
 def done(installation: Installation, process: str, *words: str) -> None:
     answer = installation.run(process, *words)
     assert answer.returncode == 0, answer.stderr
+
+
+def script() -> ModuleType:
+    sys.path.insert(0, str(ROOT / "scripts"))
+    try:
+        import rehearse_restore
+    finally:
+        sys.path.pop(0)
+    return rehearse_restore
 
 
 class TestRehearsal:
@@ -95,12 +106,24 @@ class TestRehearsal:
             ).fetchall()
         assert rows == []
 
+    def test_leaves_aside_what_a_declared_restore_lost(self, tmp_path: Path) -> None:
+        for of, sizes in ((1, (2, 4, 6)), (2, (5, 7))):
+            folder = tmp_path / f"generation-{of}" if of > 1 else tmp_path
+            folder.mkdir(exist_ok=True)
+            for size in sizes:
+                (folder / f"{size:012}.note").write_text(f"roles.corp.test/audit/{of}\n{size}\nroot\n")
+                shutil.copy(folder / f"{size:012}.note", folder / "latest.note")
+        assert script().keep_older(tmp_path, size=6, cuts=[(2, 4)]) == 3
+        kept = {str(path.relative_to(tmp_path)): path.read_text().split()[1] for path in tmp_path.rglob("*.note")}
+        assert kept == {
+            "000000000002.note": "2",
+            "000000000004.note": "4",
+            "generation-2/000000000005.note": "5",
+            "generation-2/latest.note": "5",
+        }
+
     def test_shows_no_password_in_the_list_of_processes(self) -> None:
-        sys.path.insert(0, str(ROOT / "scripts"))
-        try:
-            import rehearse_restore
-        finally:
-            sys.path.pop(0)
+        rehearse_restore = script()
         command = rehearse_restore.Here("postgresql://owner:s3cret@db:5432/roledesk").tool("pg_dump")
         assert command == ["pg_dump", "--dbname=postgresql://owner@db:5432/roledesk"]
 

@@ -12,6 +12,7 @@ from django.test import Client
 from django.utils.html import escape
 
 from iamroles.models import ProposedChange, current_rules
+from iamroles.pages.changes import lines_of
 from iamroles.rules import rule_text
 from iamroles.rules.approval_rules import STARTING_RULES
 from tests.integration.web_review import world
@@ -208,3 +209,16 @@ def test_what_would_be_stuck_is_named_before_confirming(here: World, signed_in: 
     propose(signed_in("oskar"))
     page = signed_in("mei").get(f"/ops/changes/{ProposedChange.objects.get().pk}/").content.decode()
     assert f"{high.reference} would lack" in page
+
+
+def test_home_says_that_changes_wait_for_a_second_person(here: World, signed_in: NewClient) -> None:
+    said = "1 change waits for a second person"
+    propose(signed_in("oskar"))
+    shown = {login: said in text_of(signed_in(login).get("/")) for login in ("oskar", "mei", "rosa", "amara")}
+    assert shown == {"oskar": False, "mei": True, "rosa": False, "amara": False}
+
+
+def test_a_change_names_the_aws_accounts_and_people_that_it_is_about(here: World) -> None:
+    mei = here.people["mei"]
+    assert lines_of("team", {"accounts": [PROD, "999999999999"]}) == (f"orders-prod, {PROD}", "999999999999")
+    assert lines_of("group", {"members": [mei.get_username(), "gone"]}) == (f"{mei.display_name}, mei", "gone")

@@ -15,6 +15,7 @@ from django.urls import reverse
 from iamroles.models import AuditEvent, AwsAccount, KillSwitch, Lease, ObservationOrder, Proposal, Request, Run, User
 from iamroles.pages.requests import request_page
 from iamroles.proposal import Envelope
+from iamroles.rules import states
 from iamroles.rules.tool_tags import USUAL, read_tool_tags
 from iamroles.workflow import repair
 from tests.integration.web_review import world
@@ -417,3 +418,12 @@ class TestOwnedElsewhere:
         assert "Another tool manages this role: give its repository the text below." in page
         assert 'data-copy-from="terraform-text"' in page
         assert "Put this into its repository" in page
+
+
+def test_home_leads_operators_to_set_up_until_a_request_is_applied(here: World, signed_in: NewClient) -> None:
+    link = 'href="/setup/">Open set-up</a>'
+    waiting = world.in_review(here.people["rosa"], world.facts_for(here.staging))
+    shown = {login: link in text_of(signed_in(login).get("/")) for login in ("oskar", "amara", "rosa", "idris")}
+    assert shown == {"oskar": True, "amara": False, "rosa": False, "idris": False}
+    Request.objects.filter(pk=waiting.pk).update(state=states.CLOSED, closed_at=world.now(), outcome="applied")
+    assert link not in text_of(signed_in("oskar").get("/"))

@@ -16,7 +16,7 @@ from django.test import Client
 
 from iamroles import invitations
 from iamroles.audit import states_people
-from iamroles.models import AuditEvent, AwsAccount, ProposedChange, Team, User
+from iamroles.models import AuditEvent, AwsAccount, Notice, ProposedChange, Team, User
 from iamroles.pages import first_run
 from iamroles.workflow import organisation, people, set_up
 from iamroles.workflow.people import accept_invitation
@@ -94,7 +94,7 @@ class TestInviting:
     @pytest.mark.parametrize(
         ("wrong", "said"),
         [
-            ({"email": "rosa@example.org"}, "belongs to somebody already"),
+            ({"email": "rosa@example.org"}, "belongs to Rosa"),
             ({"email": "nobody"}, "valid email"),
             ({"first_name": " "}, "First name"),
             ({"teams": ["nowhere"]}, "nowhere"),
@@ -149,8 +149,30 @@ class TestInviting:
         assert b"does not work any more" in Client().get(link).content
         assert not invitations.waits(User.objects.get(pk=person.pk))
 
+    def test_a_taken_up_invitation_is_told_with_its_browser(self, here: World, signed_in: NewClient) -> None:
+        signed_in("oskar").post("/ops/people/invite/", NEW)
+        take_up(link_in(str(mail.outbox[0].body)))
+        notice = Notice.objects.get(person__username="nia@example.org")
+        assert notice.detail == {
+            "what": "password was set by your invitation",
+            "browser": "An unknown browser",
+            "ip": "127.0.0.1",
+        }
+
 
 class TestTheCommand:
+    def test_says_how_to_get_a_lost_link_again(self, db: None) -> None:
+        out = StringIO()
+        ada = ("ada@example.org", "Ada", "Byron", "--group", "operators", "--print-link")
+        call_command("people", "invite", *ada, stdout=out)
+        again = "ada@example.org belongs to Ada Byron already. Print the link: manage.py people link ada@example.org"
+        with pytest.raises(CommandError, match=again):
+            call_command("people", "invite", *ada, stdout=out)
+        call_command("people", "link", "ada@example.org", stdout=out)
+        assert take_up(out.getvalue().split()[-1].removeprefix("http://localhost")).status_code == 302
+        with pytest.raises(CommandError, match=r"Ada Byron already\.$"):
+            call_command("people", "invite", *ada, stdout=out)
+
     def test_invites_into_groups_only_while_nobody_could_confirm(self, db: None) -> None:
         out = StringIO()
         for name in ("ada", "ben"):
