@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 
 import pytest
 
 from iamroles.audit.reading import wrong_states
 from iamroles.engine import apply, observe
-from iamroles.models import AuditEvent, KillSwitch, Request, Run
-from iamroles.workflow import decide, pauses, withdraw
+from iamroles.models import AuditEvent, KillSwitch, ProposedChange, Request, Run, User
+from iamroles.workflow import changes, decide, pauses, people, withdraw
 from tests.integration.at_once import only_on_postgresql, uncommitted
 from tests.integration.engine.test_apply import CREATED
 from tests.integration.engine.test_fresh_look import DAY, approve, order, standing
 from tests.integration.engine.test_repair import person
 from tests.integration.engine.world import World, actor
+from tests.integration.workflow.test_changes import two_of_security
 
 pytestmark = [pytest.mark.django_db(transaction=True), only_on_postgresql]
 
@@ -84,6 +86,62 @@ class TestLookingAgain:
         said = uncommitted(look(world, old), lambda: approve(world, old, world.security))
         assert said in ("StaleDigest", "LookTooOld")
         assert (after(old), old.revision_number, standing(old)) == (("in_review", ""), 2, [])
+
+
+class TestApproving:
+    """Whoever loses the right while their approval is on its way may still be counted, but never when it is applied."""
+
+    def loses(self, world: World, request: Request, act: Callable[[], object]) -> None:
+        said = uncommitted(act, lambda: approve(world, request, world.approver))
+        request.refresh_from_db()
+        assert (said, request.state) in {
+            ("done", "approved"),
+            ("NotAllowed", "in_review"),
+            ("StaleDigest", "in_review"),
+        }
+        claim(world, request)()
+        assert (after(request), world.sent()) == (("in_review", ""), [])
+
+    def test_while_deactivated(self, world: World) -> None:
+        request, oskar, at = world.in_review(), person(world, "oskar"), world.clock()
+        self.loses(
+            world,
+            request,
+            lambda: people.deactivate(
+                person_id=world.approver.pk, user=oskar, reason="Left", signed_in_at=at, actor=actor(oskar), at=at
+            ),
+        )
+
+    def test_while_taken_out_of_the_group(self, world: World) -> None:
+        request, at = world.in_review(), world.clock()
+        oskar, ines = person(world, "oskar"), person(world, "ines")
+        change = propose(oskar, at, "group", "approvers", {"members": ["mei"]})
+        self.loses(world, request, lambda: confirm(ines, at, change))
+
+    def test_while_the_rules_change(self, world: World) -> None:
+        request, at = world.in_review(), world.clock()
+        oskar, ines = person(world, "oskar"), person(world, "ines")
+        change = propose(oskar, at, "approval_rules", "", two_of_security())
+        self.loses(world, request, lambda: confirm(ines, at, change))
+
+
+def propose(user: User, at: datetime, subject: str, target: str, content: object) -> ProposedChange:
+    return changes.propose(
+        subject=subject,
+        target=target,
+        content=content,
+        reason="As agreed on Monday",
+        user=user,
+        signed_in_at=at,
+        actor=actor(user),
+        at=at,
+    )
+
+
+def confirm(user: User, at: datetime, change: ProposedChange) -> ProposedChange:
+    return changes.confirm(
+        change_id=change.pk, seen_digest=change.digest, user=user, signed_in_at=at, actor=actor(user), at=at
+    )
 
 
 class TestClaiming:

@@ -15,7 +15,10 @@ from iamroles.audit.checkpoint import SigningKey, read
 from iamroles.audit.continuity import Restored
 from iamroles.audit.publish import FilePublisher
 from iamroles.audit.seal import Sealer
-from iamroles.models import AuditCheckpoint, AuditLeaf, ProposedChange
+from iamroles.models import AuditCheckpoint, AuditEvent, AuditLeaf, ProposedChange, User
+from iamroles.workflow import changes
+from iamroles.workflow.verbs import Invalid
+from tests.integration.at_once import only_on_postgresql, uncommitted
 from tests.integration.web_review import world
 from tests.integration.web_review.conftest import NewClient
 from tests.integration.web_review.test_history import ORIGIN, text_of
@@ -81,3 +84,36 @@ def test_nothing_can_be_declared_while_sealing_goes_on(here: World, signed_in: N
     assert oskar.post("/ops/restore/", {"reason": "The disk of the database broke"}).status_code == 404
     assert "/ops/restore/" not in text_of(oskar.get("/ops/"))
     assert not ProposedChange.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+@only_on_postgresql
+def test_is_declared_once_at_the_same_moment(sealer: Sealer, here: World) -> None:
+    oskar, ines, mei = (here.people[login] for login in ("oskar", "ines", "mei"))
+    loss = audit.undeclared()
+    assert loss is not None
+    fresh: dict[str, Any] = {"signed_in_at": world.now(), "at": world.now()}
+
+    def propose(user: User) -> ProposedChange:
+        return changes.propose(
+            subject="restore",
+            target="",
+            content=loss.facts(),
+            reason="The disk of the database broke",
+            user=user,
+            actor=world.actor(user),
+            **fresh,
+        )
+
+    def confirm(user: User) -> ProposedChange:
+        change = ProposedChange.objects.get()
+        return changes.confirm(
+            change_id=change.pk, seen_digest=change.digest, user=user, actor=world.actor(user), **fresh
+        )
+
+    assert uncommitted(lambda: propose(oskar), lambda: propose(ines)) == "Invalid"
+    assert uncommitted(lambda: confirm(ines), lambda: confirm(mei)) == "WrongState"
+    with pytest.raises(Invalid, match="nothing to declare"):
+        propose(mei)
+    assert AuditEvent.objects.filter(action="audit.forked").count() == 1
+    assert read(sealer.seal_all(at=world.now()).note or "").origin == "test.example/audit/2"
