@@ -84,6 +84,18 @@ def test_templates_escape_everything_and_run_nothing(path: Path) -> None:
     assert not re.search(r"<script(?![^>]*\bsrc=)|\sstyle=|\son[a-z]+=|javascript:", text, re.IGNORECASE)
 
 
+def unquoted(text: str) -> list[str]:
+    """The tags of a template in which the value of an attribute is written by a variable without quotes around it."""
+    tags = re.findall(r"<[a-zA-Z][^>]*>", re.sub(r"\{%.*?%\}|\{\{.*?\}\}", "\0", text))
+    return [tag for tag in tags if re.search("=\\s*\0", re.sub(r"\"[^\"]*\"|'[^']*'", "quoted", tag))]
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=name_of)
+def test_templates_quote_every_attribute(path: Path) -> None:
+    assert unquoted('<a class="x" title={{ name }} href="{% url \'home\' %}">') == ['<a class="x" title=\0 href="\0">']
+    assert unquoted(path.read_text(encoding="utf-8")) == []
+
+
 def test_no_task_runs_in_the_web_server() -> None:
     assert holding(r"(?i)task_always_eage[r]|\.apply_async\(|\.delay\(") == set()
 
