@@ -175,6 +175,7 @@ class TestTheCommand:
 
     def test_invites_into_groups_only_while_nobody_could_confirm(self, db: None) -> None:
         out = StringIO()
+        assert not User.objects.exists()  # no default account
         for name in ("ada", "ben"):
             person = [f"{name}@example.org", name.title(), "Byron", "--group", "operators", "--print-link"]
             call_command("people", "invite", *person, stdout=out)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Any
 
@@ -96,6 +97,21 @@ def test_a_session_without_it_changes_nothing_about_it(
     assert client.post(reverse(page))["Location"].startswith(NEEDED)
     assert set(Authenticator.objects.values_list("type", flat=True)) == held
     assert "Use your second factor" in text_of(client.get(NEEDED, {"next": reverse(page)}))
+
+
+def test_a_password_by_mail_leads_to_it(here: World, signed_in: NewClient, mailoutbox: list[Any]) -> None:
+    set_up(signed_in("mei"))
+    mei, client = here.people["mei"], Client()
+    mei.set_password(PASSWORD)
+    mei.save()
+    client.post(reverse("account_reset_password"), {"email": mei.email})
+    (link,) = re.findall(r"/accounts/password/reset/key/\S+", mailoutbox[-1].body)
+    form = client.get(link)["Location"]
+    new = "another long one of hers"
+    assert client.post(form, {"password1": new, "password2": new}).status_code == 302
+    assert "_auth_user_id" not in client.session
+    answer = client.post(reverse("account_login"), {"login": "mei", "password": new})
+    assert (answer["Location"], "_auth_user_id" in client.session) == (reverse("mfa_authenticate"), False)
 
 
 def test_an_old_session_sets_none_up(here: World, signed_in: NewClient) -> None:

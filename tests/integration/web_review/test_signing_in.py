@@ -7,11 +7,13 @@ import re
 from typing import Any
 
 import pytest
+from allauth.socialaccount.models import SocialAccount
 from django.core.cache import cache
 from django.test import Client
 from django.urls import reverse
 
 from iamroles.models import AuditEvent, CacheEntry
+from tests.integration.web_review.provider import Provider
 from tests.integration.web_review.test_credentials import PASSWORD
 from tests.integration.web_review.test_review import text_of
 from tests.integration.web_review.world import World
@@ -43,6 +45,28 @@ def test_a_deep_link_survives(mei: dict[str, str]) -> None:
     (following,) = re.findall(r'name="next" value="([^"]+)"', page)
     answer = client.post(LOGIN, {**mei, "next": following})
     assert (answer.status_code, answer["Location"]) == (302, "/approvals/?risk=high")
+
+
+ELSEWHERE = (
+    "https://evil.example/",
+    "//evil.example/",
+    "/\\evil.example/",
+    "///evil.example/",
+    "https:evil.example",
+    "javascript:alert(1)",
+)
+
+
+@pytest.mark.parametrize("following", ELSEWHERE)
+def test_no_next_leads_to_another_site(mei: dict[str, str], here: World, provider: Provider, following: str) -> None:
+    client = Client()
+    assert client.post(LOGIN, {**mei, "next": following})["Location"] == "/"
+    confirming = {"password": PASSWORD, "next": following}
+    assert client.post(reverse("account_reauthenticate"), confirming)["Location"] == "/"
+    SocialAccount.objects.create(user=here.people["mei"], provider="corp", uid="mei-at-corp")
+    page = text_of(client.get(reverse("confirm_at_provider", args=["corp"]), {"next": following}))
+    assert re.findall(r'name="next" value="([^"]*)"', page) == ["/"]
+    assert client.post(reverse("account_logout"), {"next": following})["Location"] == LOGIN
 
 
 def test_unknown_and_wrong_read_the_same_and_keep_the_name(mei: dict[str, str]) -> None:

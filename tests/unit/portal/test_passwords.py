@@ -27,6 +27,11 @@ def refused(password: str, user: User | None = ADA) -> set[str | None]:
     return set()
 
 
+def test_eleven_characters_are_too_few_and_common_ones_too_common() -> None:
+    assert refused("Zq7#kd92mLp") == {"password_too_short"}
+    assert "password_too_common" in refused("telechargement")
+
+
 @pytest.mark.parametrize(
     "password",
     ["password1234", "Password12345!", "P@ssw0rd1234", "qwertyuiop123", "monkey123456", "123456789012",
