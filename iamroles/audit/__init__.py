@@ -4,7 +4,7 @@ Verbs call `record` inside their transaction; pages call `find`, `get`, `neighbo
 hashed, sealed and verified is described in docs/audit-format.md.
 """
 
-from iamroles.audit.disclose import NothingDisclosed, commit, disclose, disclosed_of, erase
+from iamroles.audit.disclose import Commitment, NothingDisclosed, commit, disclose, disclosed_of, erase
 from iamroles.audit.find import (
     EventFilter,
     agents_of_sign_ins,
@@ -30,6 +30,7 @@ __all__ = [
     "Actor",
     "AwsCall",
     "Change",
+    "Commitment",
     "EventFilter",
     "Loss",
     "NotSealed",

@@ -26,11 +26,12 @@ from django.http import HttpRequest
 
 from iamroles import audit
 from iamroles.audit import Actor, Subject, config
-from iamroles.models import User
+from iamroles.models import AuditEvent, User
 from iamroles.web.caller import actor_of
 from iamroles.web.sign_in_notices import tell_of_credential, tell_of_failure, tell_of_sign_in
 
 _SHELL: Final = Actor(type="system", id="shell", name="Shell", channel="command")
+_WRONG: Final = {"password": "bad_credentials", "mfa": "bad_code"}  # method -> why it was refused
 THROTTLED_FOR: Final = timedelta(minutes=5)  # allauth's window for failed tries
 
 
@@ -134,15 +135,7 @@ def _refused(sender: Any, credentials: dict[str, Any], request: HttpRequest | No
     commitment = audit.commit(typed)
     person = User.objects.filter(Q(username__iexact=typed) | Q(email__iexact=typed)).first() if typed else None
     with transaction.atomic():
-        event = audit.record(
-            "session.refused",
-            actor=actor_of(request),
-            subject=Subject("session", "sign-in", "sign-in"),
-            at=datetime.now(UTC),
-            outcome="refused",
-            code="bad_credentials",
-            data={"method": "password", "code": "bad_credentials", "typed_name": commitment.as_data()},
-        )
+        event = _record_refused(request, Subject("session", "sign-in", "sign-in"), "password", commitment)
         if person is not None:
             audit.disclose(event, "data.typed_name", commitment)
             tell_of_failure(request, person)
@@ -151,16 +144,21 @@ def _refused(sender: Any, credentials: dict[str, Any], request: HttpRequest | No
 def _wrong_code(sender: Any, request: HttpRequest, user: User, **_: Any) -> None:
     """Records a wrong second factor; who it is, the password said before, so no name is kept in clear."""
     with transaction.atomic():
-        audit.record(
-            "session.refused",
-            actor=actor_of(request),
-            subject=_subject(user),
-            at=datetime.now(UTC),
-            outcome="refused",
-            code="bad_code",
-            data={"method": "mfa", "code": "bad_code", "typed_name": audit.commit(user.get_username()).as_data()},
-        )
+        _record_refused(request, _subject(user), "mfa", audit.commit(user.get_username()))
         tell_of_failure(request, user, wrong_code=True)
+
+
+def _record_refused(request: HttpRequest, subject: Subject, method: str, typed: audit.Commitment) -> AuditEvent:
+    code = _WRONG[method]
+    return audit.record(
+        "session.refused",
+        actor=actor_of(request),
+        subject=subject,
+        at=datetime.now(UTC),
+        outcome="refused",
+        code=code,
+        data={"method": method, "code": code, "typed_name": typed.as_data()},
+    )
 
 
 def _factor_saved(sender: Any, instance: Authenticator, created: bool, **_: Any) -> None:
