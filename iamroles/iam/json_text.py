@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
 
 CHARACTERS = 131_072  # IAM's document length on the wire (SDK model, AWS.md part 3); VA12
@@ -56,6 +56,20 @@ def check_value(value: object, *, depth: int = DEPTH, values: int = VALUES) -> N
     """Raises `DocumentError` when a value is no JSON value, too deep, too large, or holds broken characters."""
     left = [values]
     _walk(value, "", depth, left)
+
+
+def texts(value: object, at: str = "") -> Iterator[tuple[str, str]]:
+    """Yields each string of a JSON value with its place, such as `Statement[0].Action`; a name at what it names."""
+    if isinstance(value, str):
+        yield at, value
+    elif isinstance(value, Mapping):
+        for name, inner in value.items():
+            place = f"{at}.{name}".lstrip(".")
+            yield place, name
+            yield from texts(inner, place)
+    elif isinstance(value, list | tuple):
+        for index, inner in enumerate(value):
+            yield from texts(inner, f"{at}[{index}]")
 
 
 def minify(value: object) -> str:

@@ -14,6 +14,7 @@ from iamroles.iam import documents
 from iamroles.iam._characters import describe, first_beyond, look_alike, tag_character
 from iamroles.iam.arns import ArnError, parse_arn, split_role
 from iamroles.iam.documents import Document
+from iamroles.iam.json_text import texts
 
 # SDK model of IAM (botocore 1.44.5), AWS.md part 3.
 ROLE_NAME_LENGTH = 64
@@ -241,17 +242,16 @@ def check_document_size(document: Document, kind: str = "managed") -> Problems:
 
 
 def check_document_characters(document: Document) -> Problems:
-    """Returns a problem for each character that IAM does not take in a document (VA10), each once."""
-    text = documents.minified(document)
-    bad = dict.fromkeys(sign for sign in text if sign not in "\t\n\r" and not "\x20" <= sign <= "\xff")
-    return tuple(
-        Problem(
-            "VA10",
-            f"IAM does not take {describe(sign)}{look_alike(sign)} in a policy. Remove it.",
-            look_alike=bool(look_alike(sign)),
-        )
-        for sign in bad
-    )
+    """Returns a problem for each character that IAM does not take in a document (VA10), each once, with its place."""
+    found: dict[str, Problem] = {}
+    for at, text in texts(document.as_mapping()):
+        for place, sign in enumerate(text, 1):
+            if sign in found or sign in "\t\n\r" or "\x20" <= sign <= "\xff":
+                continue
+            alike = look_alike(sign)
+            message = f"IAM does not take {describe(sign)}{alike} in a policy. Type character {place} of {at} again."
+            found[sign] = Problem("VA10", message, look_alike=bool(alike))
+    return tuple(found.values())
 
 
 def check_placeholders(text: str) -> Problems:

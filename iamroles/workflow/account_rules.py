@@ -11,7 +11,7 @@ from typing import Any
 
 from iamroles import audit, canonical
 from iamroles.audit import Actor, Change, Subject
-from iamroles.iam import documents
+from iamroles.iam import documents, limits
 from iamroles.iam.documents import Document, DocumentError
 from iamroles.models import AccountRule, AwsAccount, ProposedChange
 from iamroles.rules import account_rules
@@ -145,9 +145,14 @@ def _content(listed: Iterable[Document]) -> dict[str, list[str]]:
 
 def _read(kind: str, text: str) -> tuple[Document, ...]:
     try:
-        return account_rules.read(kind, text)
+        listed = account_rules.read(kind, text)
     except DocumentError as error:
         raise Invalid(f"{error.message} ({error.at})" if error.at else error.message, "text", error.code) from error
+    for number, document in enumerate(listed, 1):
+        for problem in limits.check_document_characters(document):  # not in `read`: what is set stays readable
+            said = problem.message if len(listed) == 1 else f"Document {number}: {problem.message}"
+            raise Invalid(said, "text", problem.id)
+    return listed
 
 
 def _require_other(account: AwsAccount, kind: str, listed: tuple[Document, ...]) -> None:

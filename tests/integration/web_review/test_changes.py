@@ -114,6 +114,7 @@ def test_two_people_change_what_an_aws_account_allows(here: World, signed_in: Ne
         ('{"Version":"2012-10-17","Statement":[]} x', "Nothing beyond ECS here", "JSON"),
         ("[]", "Nothing beyond ECS here", "reads like that already"),
         (ECS.replace("Resource", "Principal"), "Nothing beyond ECS here", "policies without a Principal"),
+        (ECS.replace("ecs", "e\u0441s"), "Nothing beyond ECS here", "Type character 2 of Statement[0].Action again."),
         (ECS, "Because", "at least 10 characters"),
     ],
 )

@@ -162,6 +162,45 @@ def test_placeholders(text: str, expected: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("action", "condition", "expected"),
+    [
+        ("ecs:*", "Zürich", []),
+        (
+            ["ecs:*", "i\u0430m:PassRole"],
+            "x",
+            [
+                (
+                    "'\u0430', U+0430 (cyrillic small letter a), a Cyrillic letter that can look like a Latin one",
+                    "2",
+                    "Action[1]",
+                )
+            ],
+        ),
+        (
+            "ecs:Run\u200bTask",
+            "\u200b\uff41",
+            [
+                ("U+200B (zero width space)", "8", "Action"),
+                (
+                    "'\uff41', U+FF41 (fullwidth latin small letter a), which looks like 'a'",
+                    "2",
+                    "Condition.StringEquals.aws:PrincipalTag/team",
+                ),
+            ],
+        ),
+    ],
+)
+def test_characters_of_documents(action: str | list[str], condition: str, expected: list[tuple[str, str, str]]) -> None:
+    test = {"StringEquals": {"aws:PrincipalTag/team": condition}}
+    statement = {"Effect": "Allow", "Action": action, "Resource": "*", "Condition": test}
+    document = documents.parse({"Version": "2012-10-17", "Statement": [statement]})
+    assert [one.message for one in limits.check_document_characters(document)] == [
+        f"IAM does not take {sign} in a policy. Type character {place} of Statement[0].{at} again."
+        for sign, place, at in expected
+    ]
+
+
+@pytest.mark.parametrize(
     ("arn", "expected"),
     [
         (f"arn:aws:iam::{A}:role/path/x", []),
