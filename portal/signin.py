@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.authentication import get_authentication_records
@@ -15,7 +16,6 @@ from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.core.mail import send_mail
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
@@ -26,6 +26,7 @@ from iamroles.web.caller import provider_told_at
 from iamroles.web.reading import refuse_look
 from iamroles.web.sessions import record_credential, record_throttled
 from portal.single_sign_on import record_sign_in
+from portal.wording import ACCOUNT_ERRORS, WAYS
 
 NO_WAY = (
     "Your sign-in is too old for this step, and there is nothing to confirm it with: no password, no second factor, "
@@ -34,15 +35,12 @@ NO_WAY = (
 
 
 SIGN_IN_THERE = "Your organisation's sign-in decides about your groups here, so sign in there and not with a password."
-NO_PASSWORD = (
-    "Hello {},\n\nsomebody asked for a new password for you at {}.\n"
-    "You have no password there: sign in through your organisation, or by the link of your invitation. "
-    "If neither works, ask an operator.\nIf it was not you who asked, do nothing.\n"
-)
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     """Closes self-service sign-up; tells the audit trail when somebody tries too often; knows how to confirm."""
+
+    error_messages: ClassVar[Mapping[str, Any]] = {**DefaultAccountAdapter.error_messages, **ACCOUNT_ERRORS}
 
     def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
         """Counts the try. Raises ValidationError when there were too many, once it is recorded."""
@@ -79,7 +77,8 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
             return []
         told = provider_told_at(user)
         stale = told is not None and time.time() - told.timestamp() > settings.ACCOUNT_REAUTHENTICATION_TIMEOUT
-        methods: list[dict[str, Any]] = [] if stale else super().get_reauthentication_methods(user)
+        own = [] if stale else super().get_reauthentication_methods(user)
+        methods = [{**method, "description": WAYS[method["id"]]} for method in own]
         for account in SocialAccount.objects.filter(user=user).order_by("pk"):
             url = reverse("confirm_at_provider", args=[account.provider])
             name = account.get_provider(self.request).name
@@ -95,8 +94,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         if user.has_usable_password():
             super().send_password_reset_mail(user, email, context)
         else:
-            text = NO_PASSWORD.format(user.display_name, settings.BASE_URL)
-            send_mail("You have no password at Roledesk", text, None, [email])
+            self.send_mail("account/email/no_password", email, context)
 
     def set_password(self, user: User, password: str) -> None:
         """Sets the password, and records that in the same transaction."""

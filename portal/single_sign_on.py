@@ -8,8 +8,9 @@ Each answer of the provider is also its newest word on the person's groups; an e
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from allauth.account.internal.flows.login import record_authentication
 from allauth.core.exceptions import ImmediateHttpResponse
@@ -43,6 +44,7 @@ MAX_AGE: Final = 300  # seconds; the provider must then say `auth_time` (OpenID 
 _ASKED: Final = "confirm"
 _INVITED: Final = "invited"
 
+_STAYS: Final = "Only an operator ends a sign-in at your organisation, by deactivating you."
 _REFUSED: Final = {
     "another_person": "You signed in there as somebody else. Nothing was confirmed.",
     "no_auth_time": "Your organisation's sign-in does not tell when you signed in there, so it cannot confirm that it "
@@ -76,13 +78,19 @@ def groups_told(login: SocialLogin) -> tuple[str, ...]:
 class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
     """Decides who comes in by the provider, hears what it says about their groups, and takes its confirmations."""
 
+    error_messages: ClassVar[Mapping[str, Any]] = {
+        **DefaultSocialAccountAdapter.error_messages,
+        "no_password": _STAYS,  # allauth asks for a password before it asks `validate_disconnect`
+        "connected_other": "That sign-in belongs to somebody else here. Ask an operator.",
+    }
+
     def is_open_for_signup(self, request: HttpRequest, sociallogin: SocialLogin) -> bool:
         """Returns False: whoever may come in at the first sign-in is there before allauth asks."""
         return False
 
     def validate_disconnect(self, account: SocialAccount, accounts: Any) -> None:
         """Raises ValidationError: whoever could cut the provider off would keep what it gave."""
-        raise ValidationError("Only an operator ends a sign-in at your organisation, by deactivating you.")
+        raise ValidationError(_STAYS)
 
     def pre_social_login(self, request: HttpRequest, sociallogin: SocialLogin) -> None:
         """Lets the person in, or answers 403 with the reason; the session and what was typed stay."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from django.urls import include, path
+from allauth.mfa.base.views import index
+from django.urls import include, path, re_path
 
 from portal import health, metrics, own_sessions, second_factor, signin, single_sign_on
 
@@ -16,8 +17,10 @@ urlpatterns = [
     path("health/ready/", health.ready, name="health_ready"),
     path("metrics", metrics.metrics, name="metrics"),
     path("accounts/email/", signin.keep_email, name="account_email"),
+    re_path(r"^accounts/confirm-email/", signin.keep_email),
     path("accounts/password/set/", signin.set_password, name="account_set_password"),
     path("accounts/confirm/<str:provider>/", single_sign_on.confirm_at_provider, name="confirm_at_provider"),
+    path("accounts/2fa/webauthn/", index, name="mfa_list_webauthn"),  # the page of second factors has the keys
     path("accounts/2fa/needed/", second_factor.needed, name="second_factor_needed"),
     path("accounts/invited/<uidb64>/<str:provider>/", single_sign_on.take_up, name="invited_at_provider"),
     path("accounts/sessions/", own_sessions.own_sessions, name="usersessions_list"),

@@ -102,6 +102,22 @@ LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "/"
 ACCOUNT_ADAPTER = "portal.signin.AccountAdapter"
 SOCIALACCOUNT_ADAPTER = "portal.single_sign_on.SocialAccountAdapter"
+MFA_ADAPTER = "portal.wording.MFAAdapter"
+ACCOUNT_FORMS = {
+    "login": "portal.wording.SignIn",
+    "reauthenticate": "portal.wording.Reauthenticate",
+    "change_password": "portal.wording.ChangePassword",
+    "set_password": "portal.wording.SetPassword",
+    "reset_password": "portal.wording.ResetPassword",
+    "reset_password_from_key": "portal.wording.ResetPasswordFromKey",
+}
+MFA_FORMS = {
+    "authenticate": "portal.wording.SecondFactor",
+    "reauthenticate": "portal.wording.SecondFactorAgain",
+    "activate_totp": "portal.wording.SetUpApp",
+    "add_webauthn": "portal.wording.AddKey",
+    "edit_webauthn": "portal.wording.RenameKey",
+}
 ACCOUNT_LOGIN_METHODS = {"username", "email"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "email*", "password1*", "password2*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
@@ -109,8 +125,10 @@ ACCOUNT_REAUTHENTICATION_TIMEOUT = 300
 ACCOUNT_SESSION_REMEMBER = False
 ACCOUNT_LOGOUT_REDIRECT_URL = "/accounts/login/"
 ACCOUNT_PREVENT_ENUMERATION = True
+ACCOUNT_EMAIL_SUBJECT_PREFIX = "[IAM] "
 SOCIALACCOUNT_ONLY = False
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes", "webauthn"]
+MFA_ALLOW_UNVERIFIED_EMAIL = True  # an operator or the provider gave the address; nobody verifies one here
 MFA_TOTP_TOLERANCE = 1  # steps of 30 seconds that the clocks may differ (RFC 6238, 5.2)
 # Groups whose people get nowhere without a second factor, separated by blanks.
 ROLEDESK_MFA_GROUPS = env.text("ROLEDESK_MFA_GROUPS", "").split()

@@ -27,9 +27,8 @@ def test_a_failed_sign_in_does_not_tell_who_exists(world: World, login: str) -> 
     page = Client().post("/accounts/login/", {"login": login, "password": "wrong password"})
     box = re.search(r'id="error-summary".*?</ul>', text_of(page), flags=re.DOTALL)
     assert box
-    assert re.findall(r"<li>(.*?)</li>", box.group(0)) == [
-        "The username and/or password you specified are not correct."
-    ]
+    said = "User name or password is wrong. Check both: capitals matter."
+    assert re.findall(r"<li>(.*?)</li>", box.group(0)) == [said]
     assert f'value="{login}"' in text_of(page)
 
 

@@ -114,6 +114,17 @@ def test_a_password_by_mail_leads_to_it(here: World, signed_in: NewClient, mailo
     assert (answer["Location"], "_auth_user_id" in client.session) == (reverse("mfa_authenticate"), False)
 
 
+def test_whoever_forgot_the_password_can_still_set_one_up(here: World, signed_in: NewClient) -> None:
+    """The mailed link notes the address as one that nobody verified, which allauth would ask for."""
+    mei = here.people["mei"]
+    mei.set_password(PASSWORD)
+    mei.save()
+    Client().post(reverse("account_reset_password"), {"email": mei.email})
+    client = signed_in("mei")
+    assert client.post(reverse("account_reauthenticate"), {"password": PASSWORD}).status_code == 302
+    set_up(client)
+
+
 def test_an_old_session_sets_none_up(here: World, signed_in: NewClient) -> None:
     here.people["mei"].set_password(PASSWORD)
     here.people["mei"].save()

@@ -152,6 +152,19 @@
     else if (code === 403 || code === 404) say("The portal refused this. Reload the page; saved answers are kept.");
   });
 
+  /* A security key: data-security-key says whether the browser makes or uses one (WebAuthn), as data-options ask. */
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("[data-security-key]");
+    if (!button) return;
+    try {
+      const credential = await window.webauthnJSON[button.dataset.securityKey](JSON.parse(button.dataset.options));
+      button.form.elements.credential.value = JSON.stringify(credential);
+      button.form.submit();
+    } catch {
+      say("Your browser gave no security key. Try again, or take another way.");
+    }
+  });
+
   /* A poll or preview that was answered by the sign-in page: nothing is swapped, the bar leads there and back here. */
   document.addEventListener("htmx:beforeSwap", (event) => {
     if (!new URL(event.detail.xhr.responseURL || location.href).pathname.startsWith("/accounts/login/")) return;
