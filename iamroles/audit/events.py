@@ -118,6 +118,7 @@ EVENTS: Final[dict[str, Keys]] = {
     "check.ordered": _keys("account role_name"),
     "look.ordered": _keys("account kind"),
     "account.checked": _keys("account state missing"),
+    "inventory.updated": _keys("resource team entity_id desired_digest"),
     "inventory.adopted": _keys("resource document_digest"),
     "inventory.released": _keys("resource document_digest"),
     "aws.unexplained_write": _keys("account cloudtrail_event session api resource"),

@@ -65,7 +65,7 @@ def wrong_requests(using: str) -> Iterator[str]:
 
 
 def wrong_revisions(using: str) -> Iterator[str]:
-    """Yields a sentence for each revision whose facts are not those that were sent, or of another team or account."""
+    """Yields a sentence for each revision whose facts are not those sent, or of another team, role or account."""
     events = AuditEvent.objects.using(using).filter(action="request.submitted").order_by("pk")
     sent = {
         (request, revision): json.loads(canon)["data"]["facts_digest"]
@@ -87,6 +87,8 @@ def _moved(place: str, row: Revision) -> Iterator[str]:
     if team is not None and said.get("team", team.slug) != team.slug:
         yield f"{place} was sent for the team {said['team']}, but belongs to {team.slug} now"
     number = (said.get("account") or {}).get("number")
+    if said.get("role_name", row.request.role_name) != row.request.role_name:
+        yield f"{place} was sent for the role {said['role_name']}, but is about {row.request.role_name} now"
     if account is not None and number not in (None, account.number):
         yield f"{place} was sent for AWS account {number}, but belongs to {account.number} now"
 

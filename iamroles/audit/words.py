@@ -87,6 +87,7 @@ SENTENCES: Final[dict[str, str]] = {
     "look.ordered": "{actor} ordered a {kind} of AWS account {account}.",
     "account.checked": "{actor} tested the connection to AWS account {account}: {state}.",
     "check.ordered": "{actor} ordered a look at {role_name} in AWS account {account}.",
+    "inventory.updated": "{actor} keeps {resource} in the inventory for the team {team}.",
     "inventory.adopted": "{actor} adopted {resource} into the inventory.",
     "inventory.released": "{actor} released {resource} from the inventory.",
     "aws.unexplained_write": "{session} called {api} on {resource} in AWS account {account} without a step of ours.",

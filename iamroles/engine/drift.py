@@ -17,13 +17,13 @@ from iamroles.audit import Subject
 from iamroles.aws.gateway import Holdings
 from iamroles.blueprints.state import State
 from iamroles.engine import explain
+from iamroles.engine.inventory import Managed, keep
 from iamroles.engine.tools import Tools
 from iamroles.models import AccountLook, AwsAccount, Lease, ManagedPolicy, ManagedRole, Request, Step
 from iamroles.proposal.propose import digest_of, read
 from iamroles.rules import states
 
 _log = structlog.get_logger(__name__)
-Managed = ManagedRole | ManagedPolicy
 Found = list[dict[str, str | None]]
 
 
@@ -76,21 +76,19 @@ def _watch_handed_over(account: AwsAccount, tools: Tools) -> None:
         newer = row is not None and max(row.since, row.applied_at or row.since) >= (request.closed_at or row.since)
         if newer or stored.target.role is None or request.team is None:
             continue
-        ManagedRole.objects.update_or_create(
-            account=account,
-            name_folded=request.role_name.lower(),
-            defaults={
-                "team": request.team,
-                "arn": stored.target.role.arn,
-                "role_id": "",
-                "desired": canonical.dumps(stored.target.as_mapping()).decode(),
-                "foreign": [[kept.kind, kept.name] for kept in stored.kept],
-                "request": request,
-                "since": request.closed_at or tools.now(),
-                "verified_at": None,
-                "handed_over": True,
-            },
-        )
+        values = {
+            "team": request.team,
+            "arn": stored.target.role.arn,
+            "role_id": "",
+            "desired": canonical.dumps(stored.target.as_mapping()).decode(),
+            "foreign": [[kept.kind, kept.name] for kept in stored.kept],
+            "request": request,
+            "since": request.closed_at or tools.now(),
+            "verified_at": None,
+            "handed_over": True,
+        }
+        with transaction.atomic():
+            keep(ManagedRole, account, request.role_name, values, actor=tools.actor, at=tools.now())
 
 
 def _at_work(account: AwsAccount) -> dict[str, int]:

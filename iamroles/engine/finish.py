@@ -11,7 +11,7 @@ from django.db import transaction
 from iamroles import audit, canonical
 from iamroles.audit import Subject
 from iamroles.blueprints.state import PolicyState, State
-from iamroles.engine import drift, lease, policies
+from iamroles.engine import drift, inventory, lease, policies
 from iamroles.engine.journal import NONCE, Journal, follow_up_from, number_of
 from iamroles.engine.known import parts_of
 from iamroles.engine.proof import Proved
@@ -87,15 +87,7 @@ def forget(account: AwsAccount | None, base: State, reference: str, tools: Tools
         return
     name = base.role_arn.rsplit("/", 1)[-1]
     for row in ManagedRole.objects.filter(account=account, name_folded=name.lower()):
-        audit.record(
-            "inventory.released",
-            actor=tools.actor,
-            subject=Subject("role", row.arn, name),
-            at=tools.now(),
-            request=reference,
-            data={"resource": row.arn, "document_digest": canonical.digest(canonical.loads(row.desired))},
-        )
-        row.delete()
+        inventory.release(row, reference, actor=tools.actor, at=tools.now())
 
 
 def _desired(before: ManagedRole | None, proposed: Stored, observed: State) -> str:
@@ -138,7 +130,7 @@ def remember(request: Request, stored: Stored, observed: State, tools: Tools) ->
         forget(request.account, stored.base, request.reference, tools)
         return
     if role is None:
-        policies.remember(request, stored, observed, now)
+        policies.remember(request, stored, observed, tools)
         return
     if request.account is None or request.team is None or role.role_id is None:
         raise ValueError(f"{request.reference} was applied without AWS account, team or RoleId.")
@@ -161,12 +153,7 @@ def remember(request: Request, stored: Stored, observed: State, tools: Tools) ->
     if before and before.drift:
         parts = [str(each["part"]) for each in before.drift]
         drift.record_drift("drift.accepted", before, canonical.digest(observed.as_mapping()), parts, now, tools)
-    ManagedRole.objects.update_or_create(
-        account=request.account,
-        name_folded=role.name.lower(),
-        defaults=values,
-        create_defaults={**values, "since": now},
-    )
+    inventory.keep(ManagedRole, request.account, role.name, values, actor=tools.actor, at=now)
     if stored.body["adopts"]:
         audit.record(
             "inventory.adopted",

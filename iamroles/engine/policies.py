@@ -7,19 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import datetime
 
-from iamroles import audit, canonical
-from iamroles.audit import Subject
+from iamroles import canonical
 from iamroles.blueprints import facts as facts_module
 from iamroles.blueprints.state import State
+from iamroles.engine import inventory
 from iamroles.engine.tools import Tools
 from iamroles.models import AwsAccount, ManagedPolicy, Request, Revision
 from iamroles.proposal import Stored
 
 
-def remember(request: Request, stored: Stored, observed: State, now: datetime) -> None:
+def remember(request: Request, stored: Stored, observed: State, tools: Tools) -> None:
     """Makes the target of a plan about policies alone the desired state of what was read back."""
+    now = tools.now()
     facts = facts_module.read(Revision.objects.get(request=request, number=stored.body["revision"]).facts)
     for arn, wanted in stored.target.policies.items():
         live = observed.policies.get(arn)
@@ -41,23 +41,10 @@ def remember(request: Request, stored: Stored, observed: State, now: datetime) -
             "drift_since": None,
             "live": "",
         }
-        ManagedPolicy.objects.update_or_create(
-            account=request.account,
-            name_folded=wanted.name.lower(),
-            defaults=values,
-            create_defaults={**values, "since": now},
-        )
+        inventory.keep(ManagedPolicy, request.account, wanted.name, values, actor=tools.actor, at=now)
 
 
 def forget(account: AwsAccount | None, arns: Iterable[str], reference: str, tools: Tools) -> None:
     """Takes policies that AWS no longer has out of the inventory."""
     for row in ManagedPolicy.objects.filter(account=account, arn__in=list(arns)):
-        audit.record(
-            "inventory.released",
-            actor=tools.actor,
-            subject=Subject("policy", row.arn, row.arn.rsplit("/", 1)[-1]),
-            at=tools.now(),
-            request=reference,
-            data={"resource": row.arn, "document_digest": canonical.digest(canonical.loads(row.desired))},
-        )
-        row.delete()
+        inventory.release(row, reference, actor=tools.actor, at=tools.now())

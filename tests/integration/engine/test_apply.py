@@ -58,6 +58,7 @@ class TestApply:
             *["step.intended", "step.completed"] * 4,
             "run.verified",
             "request.applied",
+            "inventory.updated",
         ]
 
     def test_applying_again_writes_nothing(self, world: World) -> None:

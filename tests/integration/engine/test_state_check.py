@@ -12,7 +12,20 @@ from django.db import connection
 
 from iamroles.audit import guard
 from iamroles.audit.reading import wrong_states
-from iamroles.models import AccountRule, AwsAccount, Decision, Membership, Request, Revision, Run, Step, Team
+from iamroles.models import (
+    AccountRule,
+    AuditEvent,
+    AuditPending,
+    AwsAccount,
+    Decision,
+    ManagedRole,
+    Membership,
+    Request,
+    Revision,
+    Run,
+    Step,
+    Team,
+)
 from iamroles.rules import account_rules
 from tests.integration.account_rules import set_account_rule
 
@@ -33,6 +46,17 @@ def step(**values: Any) -> Callable[[World], object]:
     return lambda world: Step.objects.filter(position=1).update(**values)
 
 
+def role(**values: Any) -> int:
+    return ManagedRole.objects.update(**values)
+
+
+def made_up() -> None:
+    """Somebody else's role, so that it would be changed without being adopted."""
+    row = ManagedRole.objects.get()
+    row.pk, row.arn, row.name_folded, row.role_id = None, f"{row.arn}-other", "other", "AROAOTHER"
+    row.save(force_insert=True)
+
+
 ATTACKS: list[tuple[str, Callable[[World], object], str]] = [
     ("requester", lambda w: Request.objects.update(requester=w.approver), "has another requester"),
     ("team", lambda w: Request.objects.update(team=Team.objects.create(slug="x", name="X")), "was sent for the team"),
@@ -43,6 +67,7 @@ ATTACKS: list[tuple[str, Callable[[World], object], str]] = [
         ),
         "was sent for AWS account",
     ),
+    ("role", lambda w: Request.objects.update(role_name="other"), "was sent for the role ecsCodeDeployRole, but is"),
     ("facts", lambda w: Revision.objects.update(facts="{}"), "the facts of REQ-"),
     ("approval's digest", lambda w: Decision.objects.update(proposal_digest="00" * 32), "but no event tells of it"),
     (
@@ -64,6 +89,11 @@ ATTACKS: list[tuple[str, Callable[[World], object], str]] = [
         lambda w: Membership.objects.create(team=Team.objects.get(), user=w.approver, since=w.clock()),
         "is in team:orders, but no event put them there",
     ),
+    ("managed for another", lambda w: role(team=Team.objects.create(slug="x", name="X")), "for the team x, but EVT-"),
+    ("managed role's id", lambda w: role(role_id="AROAOTHER"), "for the team orders, but EVT-"),
+    ("managed role's documents", lambda w: role(desired="{}"), "for the team orders, but EVT-"),
+    ("managed role gone", lambda w: ManagedRole.objects.all().delete(), "is gone from the inventory, but EVT-"),
+    ("managed role made up", lambda w: made_up(), "other is in the inventory for the team orders, but no event tells"),
     ("pause", lambda w: AwsAccount.objects.update(paused_at=w.clock()), "is paused, but no event paused it"),
 ]
 
@@ -106,3 +136,15 @@ class TestRules:
         AccountRule.objects.all().delete()
         (said,) = wrong_states()
         assert "version 1, is gone, but EVT-" in said
+
+
+def test_what_an_earlier_version_put_into_the_inventory_is_explained_by_its_request(
+    applied: Request,
+) -> None:
+    guard.remove(connection)
+    event = AuditEvent.objects.get(action="inventory.updated")
+    AuditPending.objects.filter(event_id=event.pk).delete()
+    event.delete()
+    assert wrong_states() == []
+    ManagedRole.objects.update(request=None)
+    assert [said for said in wrong_states() if "no event tells of it" in said]

@@ -20,7 +20,8 @@ from iamroles.audit import Actor
 from iamroles.blueprints import answers, build_desired
 from iamroles.blueprints.facts import RoleFacts, default_policy_description, default_policy_name
 from iamroles.engine.connection import record_of
-from iamroles.models import AwsAccount, ManagedRole, Request, Team, User
+from iamroles.engine.inventory import keep
+from iamroles.models import AuditEvent, AwsAccount, ManagedRole, Request, Team, User
 from iamroles.proposal import wording
 from iamroles.rules.states import SUBMITTED
 from iamroles.workflow import draft, organisation, submit
@@ -92,7 +93,8 @@ class Command(BaseCommand):
                 _organisation(at, passwords)
         records = [record_of(account, settings.ROLEDESK_PORTAL_ROLE) for account in AwsAccount.objects.all()]
         ids = simulated.fill(options["endpoint"], records)
-        _inventory(ids, at)
+        with transaction.atomic():
+            _inventory(ids, at)
         if not Request.objects.exists():
             for waiting in WAITING:
                 _ask(dict(waiting), at)
@@ -185,18 +187,17 @@ def _inventory(ids: dict[tuple[str, str], str], at: datetime) -> None:
             policy_name=default_policy_name(role.name),
             description=role.description,
         )
-        ManagedRole.objects.get_or_create(
-            account=account,
-            name_folded=role.name.lower(),
-            defaults={
-                "team": Team.objects.get(slug=role.managed_by),
-                "arn": facts.role_arn,
-                "role_id": ids[role.account, role.name],
-                "desired": canonical.dumps(build_desired(facts).as_mapping()).decode(),
-                "since": at,
-                "verified_at": at,
-            },
-        )
+        values = {
+            "team": Team.objects.get(slug=role.managed_by),
+            "arn": facts.role_arn,
+            "role_id": ids[role.account, role.name],
+            "desired": canonical.dumps(build_desired(facts).as_mapping()).decode(),
+            "verified_at": at,
+        }
+        row = ManagedRole.objects.filter(account=account, name_folded=role.name.lower()).first()
+        told = AuditEvent.objects.filter(action="inventory.updated", object_id=facts.role_arn).exists()
+        if row is None or (row.request is None and not told):  # a demo from before there was the event
+            keep(ManagedRole, account, role.name, values, actor=ACTOR, at=at)
 
 
 def _write_summary(var: Path, url: str, endpoint: str, passwords: dict[str, str]) -> None:
