@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -11,9 +12,10 @@ from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialAccount
 from django.core.cache import cache
 from django.test import Client
-from django.urls import reverse
+from django.urls import URLResolver, get_resolver, reverse
 
 from iamroles.models import Decision, Request
+from portal.second_factor import _OPEN
 from tests.integration.web_review.conftest import NewClient
 from tests.integration.web_review.provider import Provider
 from tests.integration.web_review.test_confirming import decide
@@ -53,6 +55,32 @@ def test_without_one_nothing_is_decided_or_read_until_it_is_set_up(high: Request
     assert "You need nothing more" in text_of(client.get(NEEDED))
     assert client.get(page).status_code == 200
     assert decide(client, high).status_code == 303
+
+
+def open_views(patterns: Iterable[Any], before: str = "/") -> Iterator[str]:
+    """The names of the product's own pages that answer without a second factor where one is demanded."""
+    for pattern in patterns:
+        path = before + str(pattern.pattern)
+        if isinstance(pattern, URLResolver):
+            yield from open_views(pattern.url_patterns, path)
+        elif path.startswith(_OPEN) and not pattern.callback.__module__.startswith(("allauth.", "django.views.")):
+            yield pattern.name
+
+
+def test_what_is_open_without_one_is_about_signing_in_alone() -> None:
+    assert sorted(open_views(get_resolver().url_patterns)) == [
+        "account_email",
+        "confirm_at_provider",
+        "csp_report",
+        "health_live",
+        "health_ready",
+        "invitation",
+        "invited_at_provider",
+        "openid_connect_login",
+        "second_factor_needed",
+        "theme",
+        "usersessions_list",
+    ]
 
 
 def test_who_is_in_no_such_group_is_not_asked(signed_in: NewClient) -> None:
