@@ -193,13 +193,13 @@ def deciding(request_id: int) -> Iterator[Figure]:
     from django.contrib.auth.models import Group
 
     from iamroles.models import Decision, Proposal, User
-    from iamroles.workflow import organisation
+    from iamroles.workflow import memberships
 
     long_ago = datetime.now(UTC) - timedelta(days=365)
     people = []
     for number in range(APPROVERS):
         user = User.objects.create_user(f"approver{number}", f"approver{number}@example.org")
-        organisation.join(user, Group.objects.get(name="approvers"), long_ago)
+        memberships.join(user, Group.objects.get(name="approvers"), long_ago)
         people.append(signed_in(user))
     digest = Proposal.objects.filter(revision__request=request_id)[0].digest
     rounds = 4

@@ -23,7 +23,7 @@ from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_K
 from django.contrib.auth.models import Group
 from bench.bench_approvals import copy
 from iamroles.models import Request
-from iamroles.workflow import organisation
+from iamroles.workflow import memberships, organisation
 from tests.integration.web_review import world
 
 Store = import_module(settings.SESSION_ENGINE).SessionStore
@@ -38,7 +38,7 @@ for job, count in {JOBS!r}.items():
             groups=(), teams=("orders",) if job == "requester" else (), actor=world.SYSTEM, at=world.now(),
         )
         for name in groups.get(job, ()):
-            organisation.join(user, Group.objects.get(name=name), long_ago)
+            memberships.join(user, Group.objects.get(name=name), long_ago)
         session = Store()
         session[SESSION_KEY] = str(user.pk)
         session[BACKEND_SESSION_KEY] = settings.AUTHENTICATION_BACKENDS[0]

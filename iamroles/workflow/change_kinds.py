@@ -19,7 +19,7 @@ from iamroles import audit, canonical, eligibility
 from iamroles.audit import Actor, Change, Subject
 from iamroles.models import ApprovalRules, AwsAccount, ProposedChange, Team, User, current_rules
 from iamroles.rules import approval_rules
-from iamroles.workflow import account_rules, organisation, provider_groups
+from iamroles.workflow import account_rules, memberships, organisation, provider_groups
 from iamroles.workflow.verbs import Invalid
 
 RULES: Final = eligibility.RULES
@@ -102,13 +102,13 @@ def _members_wrong(target: str, content: Any) -> list[str]:
     stay = set(_members(target)["members"])
     absent = [f"There is no active person {name}." for name in names if name not in known | stay]
     moved = User.objects.filter(username__in=set(names) ^ stay)
-    elsewhere = organisation.decided_elsewhere(moved, target)
-    return absent + [organisation.PROVIDER_DECIDES.format(person.display_name, target) for person in elsewhere]
+    elsewhere = memberships.decided_elsewhere(moved, target)
+    return absent + [memberships.PROVIDER_DECIDES.format(person.display_name, target) for person in elsewhere]
 
 
 def _lock_members(change: ProposedChange) -> None:
     """Whoever is being deactivated joins nothing, and whoever joins is taken out again by a deactivation."""
-    organisation.lock_people(username__in=change.proposed()["members"])
+    memberships.lock_people(username__in=change.proposed()["members"])
 
 
 def _added(change: ProposedChange) -> list[User]:
@@ -120,10 +120,10 @@ def _write_members(change: ProposedChange, actor: Actor, at: datetime) -> None:
     group, _ = Group.objects.get_or_create(name=change.target)
     removed = set(change.stood()["members"]) - set(change.proposed()["members"])
     for user in User.objects.filter(username__in=removed).order_by("username"):
-        if organisation.leave(user, group):
+        if memberships.leave(user, group):
             _record_member("membership.removed", change, user, actor, at)
     for user in _added(change):
-        if organisation.join(user, group, at):
+        if memberships.join(user, group, at):
             _record_member("membership.granted", change, user, actor, at)
 
 

@@ -1,4 +1,4 @@
-"""People, teams and AWS accounts: who belongs where, and what an account demands. Every change is an event.
+"""People, teams and AWS accounts: making them, and who is in a team. Every change is an event.
 
 A verb without `user` is called from the command line, whose caller holds the host. What decides who may approve, or
 what a team or an AWS account may do, two people change (`change_kinds`); inviting people is in `people`.
@@ -18,12 +18,12 @@ from django.utils.text import slugify
 from iamroles import audit, permissions
 from iamroles.audit import Actor, Change, Subject
 from iamroles.iam import arns, limits
-from iamroles.models import AwsAccount, GroupMembership, Membership, ProviderGroup, Team, User
+from iamroles.models import AwsAccount, Team, User
 from iamroles.rules import approval_rules
+from iamroles.workflow import memberships
 from iamroles.workflow.verbs import Invalid, require, require_fresh_sign_in, verb
 
 TAG_LISTS: Final = ("tag_keys", "required_tags")
-PROVIDER_DECIDES: Final = "{} signs in through the identity provider, which alone decides who is in {}."
 
 
 def require_operator(user: User | None, signed_in_at: datetime | None, at: datetime, purpose: str) -> None:
@@ -175,106 +175,27 @@ def set_team_members(
     NotAllowed, SignInTooOld, or Invalid for a person who is not active and for no change.
     """
     require_operator(user, signed_in_at, at, "change who is in a team")
+    wanted = set(logins)
+    people = memberships.lock_people(username__in=wanted)  # before the team, as a sign-in does
     team = Team.objects.select_for_update().filter(slug=slug).first()
     if team is None:
         raise Invalid(f"There is no team {slug}.", "members")
-    wanted, stand = set(logins), {member.get_username(): member for member in team.members.all()}
-    people = lock_people(username__in=wanted - set(stand))
-    coming = {row.get_username(): row for row in people.values() if row.is_active}
+    stand = {member.get_username(): member for member in team.members.all()}
+    coming = {row.get_username(): row for row in people.values() if row.is_active and row.get_username() not in stand}
     unknown = sorted(wanted - set(stand) - set(coming))
     if unknown:
         raise Invalid(f"There is no active person {unknown[0]}.", "members")
     going = [member for login, member in stand.items() if login not in wanted]
-    for member in decided_elsewhere([*going, *coming.values()], f"team:{slug}"):
-        raise Invalid(PROVIDER_DECIDES.format(member.display_name, team.name), "members", "provider_decides")
+    for member in memberships.decided_elsewhere([*going, *coming.values()], f"team:{slug}"):
+        said = memberships.PROVIDER_DECIDES.format(member.display_name, team.name)
+        raise Invalid(said, "members", "provider_decides")
     for person in going:
-        leave_team(person, team, actor, at)
+        memberships.leave_team(person, team, actor, at)
     for person in coming.values():
-        join_team(person, team, actor, at, added_by=user)
+        memberships.join_team(person, team, actor, at, added_by=user)
     if not going and not coming:
         raise Invalid("Nothing would change.", "members", "unchanged")
     return len(going) + len(coming)
-
-
-def decided_elsewhere(people: Iterable[User], target: str) -> Iterator[User]:
-    """Yields those about whose place in a group or `team:` the identity provider decides: it fills it, and they sign
-    in there.
-    """
-    if ProviderGroup.objects.filter(target=target).exists():
-        chosen = [person.pk for person in people]
-        yield from User.objects.filter(pk__in=chosen, provider_word__isnull=False).order_by("pk")
-
-
-def join_team(
-    person: User, team: Team, actor: Actor, at: datetime, *, added_by: User | None, cause: str | None = None
-) -> None:
-    """Puts a person into a team, with the event. Who did it cannot approve what that person asks for there."""
-    Membership.objects.create(team=team, user=person, since=at, added_by=added_by)
-    _record_membership("membership.granted", person, f"team:{team.slug}", actor, at, cause=cause)
-
-
-def leave_team(
-    person: User, team: Team, actor: Actor, at: datetime, reason: str | None = None, *, cause: str | None = None
-) -> None:
-    """Takes a person out of a team, with the event."""
-    if Membership.objects.filter(team=team, user=person).delete()[0]:
-        _record_membership("membership.removed", person, f"team:{team.slug}", actor, at, reason, cause)
-
-
-def join_group(person: User, group: Group, actor: Actor, at: datetime, *, cause: str | None = None) -> None:
-    """Puts a person into a group, dated, with the event."""
-    if join(person, group, at):
-        _record_membership("membership.granted", person, group.name, actor, at, cause=cause)
-
-
-def leave_group(
-    person: User, group: Group, actor: Actor, at: datetime, reason: str | None = None, *, cause: str | None = None
-) -> None:
-    """Takes a person out of a group, with the event."""
-    if leave(person, group):
-        _record_membership("membership.removed", person, group.name, actor, at, reason, cause)
-
-
-def _record_membership(
-    event: str,
-    person: User,
-    group: str,
-    actor: Actor,
-    at: datetime,
-    reason: str | None = None,
-    cause: str | None = None,
-) -> None:
-    subject = Subject("user", str(person.pk), person.display_name)
-    audit.record(
-        event,
-        actor=actor,
-        subject=subject,
-        at=at,
-        reason=reason,
-        data={"user": person.get_username(), "group": group, **({"cause": cause} if cause else {})},
-    )
-
-
-def join(user: User, group: Group, at: datetime) -> bool:
-    """Puts a person into a group, dated. Returns False where they are in it; the event is the caller's."""
-    _, joined = User.groups.through.objects.get_or_create(user=user, group=group)
-    if joined:
-        GroupMembership.objects.update_or_create(user=user, group=group, defaults={"since": at})
-    return joined
-
-
-def leave(user: User, group: Group) -> bool:
-    """Takes a person out of a group. Returns False where they are not in it; the event is the caller's."""
-    GroupMembership.objects.filter(user=user, group=group).delete()
-    return bool(User.groups.through.objects.filter(user=user, group=group).delete()[0])
-
-
-def lock_people(**only: Any) -> dict[int, User]:
-    """Returns these people by id as they are now, locked until the transaction ends, always in one order.
-
-    Whoever gives rights locks first: nobody is deactivated meanwhile, or is found deactivated.
-    """
-    return {row.pk: row for row in User.objects.select_for_update().filter(**only).order_by("pk")}
 
 
 @verb("add_person")
@@ -321,7 +242,7 @@ def make_person(
     audit.record("user.created", actor=actor, subject=subject, at=at, data={"user": login, "changes": ["login"]})
     for name in groups:
         group, _ = Group.objects.get_or_create(name=name)
-        join_group(user, group, actor, at)
+        memberships.join_group(user, group, actor, at)
     for slug in teams:
-        join_team(user, Team.objects.get(slug=slug), actor, at, added_by=invited_by)
+        memberships.join_team(user, Team.objects.get(slug=slug), actor, at, added_by=invited_by)
     return user

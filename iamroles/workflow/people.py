@@ -21,7 +21,7 @@ from iamroles.eligibility import person_of
 from iamroles.models import Team, User
 from iamroles.rules import approval_rules, groups
 from iamroles.transitions import WrongState
-from iamroles.workflow import organisation
+from iamroles.workflow import memberships, organisation
 from iamroles.workflow.verbs import Invalid, NotAllowed, require, require_reason, verb
 
 CONFIRMING: Final = (groups.OPERATORS, groups.SECURITY)  # who confirms changes, as `permissions.may_change_rules` says
@@ -113,9 +113,9 @@ def deactivate(*, person_id: int, user: User, reason: str, signed_in_at: datetim
     if not person.is_active:
         raise WrongState(person.display_name, "be deactivated", "deactivated")
     for group in person.groups.order_by("name"):
-        organisation.leave_group(person, group, actor, at, why)
+        memberships.leave_group(person, group, actor, at, why)
     for team in person.teams.order_by("slug"):
-        organisation.leave_team(person, team, actor, at, why)
+        memberships.leave_team(person, team, actor, at, why)
     _set_active(person, "user.deactivated", why, actor, at, active=False)
     return person
 
@@ -134,7 +134,7 @@ def reactivate(*, person_id: int, user: User, reason: str, signed_in_at: datetim
 
 def _lock(person_id: int, user: User) -> User:
     """Returns the person. Raises NotAllowed where the operator was deactivated at the same moment."""
-    rows = organisation.lock_people(pk__in=(person_id, user.pk))
+    rows = memberships.lock_people(pk__in=(person_id, user.pk))
     require(permissions.may_operate(rows[user.pk]))
     return rows[person_id]
 

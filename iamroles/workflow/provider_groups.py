@@ -20,7 +20,7 @@ from iamroles.audit import Actor, Change, Subject
 from iamroles.eligibility import person_of
 from iamroles.models import GroupMembership, Membership, ProposedChange, ProviderGroup, ProviderWord, Team, User
 from iamroles.rules import approval_rules
-from iamroles.workflow import organisation
+from iamroles.workflow import memberships, organisation
 from iamroles.workflow.verbs import Invalid, NotAllowed, verb
 
 SUBJECT: Final = "provider_groups"
@@ -130,19 +130,19 @@ def _memberships(person: User, target: str) -> Any:
 def _put_in(person: User, target: str, actor: Actor, at: datetime) -> None:
     if target.startswith(TEAM_PREFIX):
         team = Team.objects.get(slug=target.removeprefix(TEAM_PREFIX))
-        organisation.join_team(person, team, actor, at, added_by=None, cause=CAUSE)
+        memberships.join_team(person, team, actor, at, added_by=None, cause=CAUSE)
     else:
         group, _ = Group.objects.get_or_create(name=target)
-        organisation.join_group(person, group, actor, at, cause=CAUSE)
+        memberships.join_group(person, group, actor, at, cause=CAUSE)
     _memberships(person, target).update(by_provider=True)
 
 
 def _take_out(person: User, target: str, actor: Actor, at: datetime, reason: str | None = None) -> None:
     if target.startswith(TEAM_PREFIX):
         team = Team.objects.get(slug=target.removeprefix(TEAM_PREFIX))
-        organisation.leave_team(person, team, actor, at, reason, cause=CAUSE)
+        memberships.leave_team(person, team, actor, at, reason, cause=CAUSE)
     else:
-        organisation.leave_group(person, Group.objects.get(name=target), actor, at, reason, cause=CAUSE)
+        memberships.leave_group(person, Group.objects.get(name=target), actor, at, reason, cause=CAUSE)
 
 
 def lock(target: str) -> None:

@@ -12,7 +12,7 @@ from django.contrib.auth.models import Group
 from django.test import Client
 
 from iamroles.models import AwsAccount, ManagedRole, Membership, Team, User
-from iamroles.workflow import organisation
+from iamroles.workflow import memberships
 
 AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 BOUNDARY = "arn:aws:iam::111122223333:policy/EcsCodeDeployBoundary"
@@ -53,7 +53,7 @@ class World:
 def _person(login: str, *groups: Group) -> User:
     user = User.objects.create_user(login, f"{login}@example.org", "correct horse battery", first_name=login.title())
     for group in groups:
-        organisation.join(user, group, datetime.now(UTC))
+        memberships.join(user, group, datetime.now(UTC))
     return user
 
 

@@ -35,7 +35,7 @@ from iamroles.models import (
     Request,
     User,
 )
-from iamroles.workflow import changes, organisation, provider_groups
+from iamroles.workflow import changes, memberships, organisation, provider_groups
 from iamroles.workflow.verbs import Invalid, NotAllowed
 from portal.settings.single_sign_on import PROVIDER, SingleSignOn
 from tests.integration.web_review.conftest import NewClient
@@ -255,7 +255,7 @@ class TestGroups:
         assert GroupMembership.objects.get(user=nia).since >= before
 
     def test_what_the_provider_does_not_fill_is_left_alone(self, here: World, corp: Provider, nia: User) -> None:
-        organisation.join(nia, here.prod.owner, now())
+        memberships.join(nia, here.prod.owner, now())
         come(corp, groups=[])
         assert groups_of(nia) == {here.prod.owner.name}
 

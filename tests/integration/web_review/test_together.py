@@ -10,7 +10,7 @@ from django.urls import reverse
 
 from iamroles.models import AuditEvent, Decision, Request
 from iamroles.pages import together
-from iamroles.workflow import organisation
+from iamroles.workflow import memberships
 from tests.integration.web_review import world
 from tests.integration.web_review.conftest import NewClient
 from tests.integration.web_review.test_review import text_of
@@ -132,7 +132,7 @@ class TestTogether:
         self, here: World, alike: list[Request], signed_in: NewClient
     ) -> None:
         amara = here.people["amara"]
-        organisation.join(here.people["theo"], Group.objects.get(name="approvers"), world.now())
+        memberships.join(here.people["theo"], Group.objects.get(name="approvers"), world.now())
         amara.teams.add(here.people["rosa"].teams.get(), through_defaults={"since": world.now()})
         own = world.in_review(amara, world.facts_for(here.prod, role_name="codedeploy-own"))
         answer = signed_in("amara").post(address(alike[0]), form([*alike, own], alike[0], own))

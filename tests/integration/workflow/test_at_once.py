@@ -204,3 +204,23 @@ class TestProviderGroups:
 
         assert uncommitted(hear, lambda: confirm(operators[1], filled)) == "done"
         assert (list(fresh(eve).groups.all()), ProviderGroup.objects.count()) == ([], 0)
+
+    def test_signing_in_while_put_into_the_team_is_one_membership(
+        self, operators: tuple[User, User, User], person: Callable[..., User]
+    ) -> None:
+        oskar, ines, _ = operators
+        confirm(ines, propose(oskar, "provider_groups", "team:orders", {"values": ["app"]}))
+        eve = person("eve")
+
+        def put_in() -> int:
+            return organisation.set_team_members(
+                slug="orders", logins=["eve"], user=ines, signed_in_at=AT, actor=actor(ines), at=AT
+            )
+
+        def hear() -> None:
+            provider_groups.hear(person=eve, values=["app"], actor=SYSTEM, at=LATER)
+
+        before = told("membership.granted")
+        assert uncommitted(put_in, hear) == "done"
+        assert (fresh(eve).teams.count(), told("membership.granted")) == (1, before + 1)
+        assert list(wrong_memberships("default")) == []

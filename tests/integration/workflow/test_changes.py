@@ -29,7 +29,7 @@ from iamroles.models import (
 from iamroles.rules.approval_rules import STARTING_RULES
 from iamroles.stranded import Stranded, stranded
 from iamroles.transitions import WrongState
-from iamroles.workflow import change_kinds, changes, organisation
+from iamroles.workflow import change_kinds, changes, memberships
 from iamroles.workflow.verbs import Invalid, NotAllowed, SignInTooOld, StaleDigest
 from tests.integration.workflow.conftest import AT, actor, observed, send
 from tests.integration.workflow.test_decide import give, refusals
@@ -143,7 +143,7 @@ class TestFourEyes:
         with pytest.raises(NotAllowed, match="someone else must confirm"):
             confirm(operator, change)
         twin = User.objects.create_user("oskar2", operator.email)
-        organisation.join(twin, Group.objects.get(name="operators"), AT)
+        memberships.join(twin, Group.objects.get(name="operators"), AT)
         with pytest.raises(NotAllowed, match="someone else must confirm"):
             confirm(twin, change)
         assert [code for _, code in refusals()] == ["four_eyes", "four_eyes"]
@@ -197,7 +197,7 @@ class TestFourEyes:
 
     def test_what_stands_may_not_have_changed(self, operator: User, security: User, outsider: User) -> None:
         change = propose(operator, "group", "approvers", {"members": ["amara", "eve", "rosa"]})
-        organisation.leave(User.objects.get(username="amara"), Group.objects.get(name="approvers"))
+        memberships.leave(User.objects.get(username="amara"), Group.objects.get(name="approvers"))
         with pytest.raises(StaleDigest, match="What stands changed"):
             confirm(security, change)
         assert refusals() == [("Mei", "stale_base")]

@@ -30,7 +30,7 @@ from iamroles.pages.progress import decisions_by_revision, staff_of
 from iamroles.rules import approval_rules
 from iamroles.rules.approval_rules import STARTING_RULES
 from iamroles.transitions import WrongState
-from iamroles.workflow import changes, decide, organisation
+from iamroles.workflow import changes, decide, memberships, organisation
 from iamroles.workflow.verbs import Invalid, NotAllowed
 from tests.integration.workflow.conftest import AT, SYSTEM, actor, observed, send
 from tests.integration.workflow.test_decide import give
@@ -259,7 +259,7 @@ def one_organisation(seed: int, told: Counter[str]) -> None:
             asked.append((requester, request, high))
     for one in here.members:
         for name in one.late:
-            organisation.join(one.user, Group.objects.get(name=name), LATER)
+            memberships.join(one.user, Group.objects.get(name=name), LATER)
         one.user = User.objects.get(pk=one.user.pk)
     if here.members and dice.random() < 0.5:
         leaver = dice.choice(here.members)

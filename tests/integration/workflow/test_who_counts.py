@@ -17,7 +17,7 @@ from iamroles.pages.frame import waiting_for
 from iamroles.pages.progress import staff_of
 from iamroles.permissions import load_group_dates
 from iamroles.stranded import stranded
-from iamroles.workflow import decide, organisation, people, submit
+from iamroles.workflow import decide, memberships, organisation, people, submit
 from iamroles.workflow.verbs import Invalid, NotAllowed, StaleDigest
 from tests.integration.workflow.conftest import AT, SYSTEM, actor, observed, send
 from tests.integration.workflow.test_decide import give, refusals
@@ -181,14 +181,14 @@ class TestLettingIn:
 
 class TestDates:
     def test_a_group_joined_after_the_revision_does_not_count(self, in_review: Request, outsider: User) -> None:
-        organisation.join(outsider, Group.objects.get(name="approvers"), LATER)
+        memberships.join(outsider, Group.objects.get(name="approvers"), LATER)
         with pytest.raises(NotAllowed, match="You joined the group after this was sent"):
             give(in_review, User.objects.get(pk=outsider.pk))
         assert refusals() == [("Eve", "joined_later")]
 
     def test_a_revision_that_nobody_sent_makes_nobody_eligible(self, in_review: Request, outsider: User) -> None:
         """A worker or an operator makes a plan anew; that must not let in who has joined since it was sent."""
-        organisation.join(outsider, Group.objects.get(name="approvers"), LATER)
+        memberships.join(outsider, Group.objects.get(name="approvers"), LATER)
         first = in_review.revisions.get()
         Revision.objects.create(
             request=in_review,
@@ -210,7 +210,7 @@ class TestDates:
     def test_it_counts_for_the_next_revision(
         self, in_review: Request, outsider: User, requester: User, facts: RoleFacts
     ) -> None:
-        organisation.join(outsider, Group.objects.get(name="approvers"), LATER)
+        memberships.join(outsider, Group.objects.get(name="approvers"), LATER)
         submit.submit(
             request_id=in_review.pk,
             user=requester,
@@ -231,9 +231,9 @@ class TestDates:
 
     def test_leaving_and_coming_back_begins_anew(self, in_review: Request, approver: User) -> None:
         approvers = Group.objects.get(name="approvers")
-        organisation.leave(approver, approvers)
+        memberships.leave(approver, approvers)
         assert not GroupMembership.objects.filter(user=approver).exists()
-        organisation.join(approver, approvers, LATER)
+        memberships.join(approver, approvers, LATER)
         with pytest.raises(NotAllowed, match="You joined the group after"):
             give(in_review, User.objects.get(pk=approver.pk))
 
@@ -244,7 +244,7 @@ class TestDates:
         ticked(request, approver)
         revision = request.revisions.get()
         assert len(counting_approvals(revision)[0].groups) == 1
-        organisation.leave(approver, Group.objects.get(name="approvers"))
+        memberships.leave(approver, Group.objects.get(name="approvers"))
         assert counting_approvals(revision)[0].groups == frozenset()
 
 
@@ -252,7 +252,7 @@ class TestStaff:
     def test_a_request_that_nobody_could_approve_is_not_sent(
         self, requester: User, security: User, facts: RoleFacts
     ) -> None:
-        organisation.leave(security, Group.objects.get(name="security"))
+        memberships.leave(security, Group.objects.get(name="security"))
         with pytest.raises(Invalid, match="besides you it lacks 1 of security"):
             send(requester, replace(facts, managed_policy="full"))
         assert refusals() == [("Rosa", "unstaffed")]
