@@ -10,12 +10,14 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Final
 
+from allauth.usersessions.models import UserSession
+from django.contrib.sessions.models import Session
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db.models import Q
 
 from iamroles import audit, notices, permissions
-from iamroles.audit import Actor, Change, Subject
+from iamroles.audit import Actor, Change, Subject, config
 from iamroles.browsers import browser_of
 from iamroles.eligibility import person_of
 from iamroles.models import Team, User
@@ -101,7 +103,8 @@ def accept_invitation(*, user: User, password: str, actor: Actor, at: datetime) 
 
 @verb("deactivate_person")
 def deactivate(*, person_id: int, user: User, reason: str, signed_in_at: datetime, actor: Actor, at: datetime) -> User:
-    """Ends a person's access and takes them out of every group and team, so that letting them back gives nothing.
+    """Ends a person's access and sessions and takes them out of every group and team, so that letting them back gives
+    nothing.
 
     One operator is enough: it only takes rights away. Raises NotAllowed (oneself), Invalid, SignInTooOld, WrongState.
     """
@@ -117,6 +120,7 @@ def deactivate(*, person_id: int, user: User, reason: str, signed_in_at: datetim
     for team in person.teams.order_by("slug"):
         memberships.leave_team(person, team, actor, at, why)
     _set_active(person, "user.deactivated", why, actor, at, active=False)
+    _end_sessions(person, actor, at)
     return person
 
 
@@ -151,6 +155,20 @@ def _set_active(person: User, event: str, why: str, actor: Actor, at: datetime, 
         changes=[Change("is_active", str(not active), str(active))],
         data={"user": person.get_username(), "changes": ["is_active"]},
     )
+
+
+def _end_sessions(person: User, actor: Actor, at: datetime) -> None:
+    """Ends every session: one that somebody stole must not live again once the person is let back (ASVS 5.0, 7.4.2)."""
+    for row in UserSession.objects.filter(user=person).order_by("pk"):
+        Session.objects.filter(pk=row.session_key).delete()
+        row.delete()
+        audit.record(
+            "session.ended",
+            actor=actor,
+            subject=_subject(person),
+            at=at,
+            data={"cause": "deactivated", "session": config.session_hash(row.session_key)},
+        )
 
 
 def _subject(person: User) -> Subject:

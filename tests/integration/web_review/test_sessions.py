@@ -50,6 +50,21 @@ def is_in(client: Client) -> bool:
     return client.get("/").status_code == 200
 
 
+def test_one_of_before_a_deactivation_stays_ended_when_the_person_is_let_back(
+    here: World, browsers: Browsers, signed_in: NewClient
+) -> None:
+    theirs, row = browsers("amara", FIREFOX)
+    mine, _ = browsers("mei", FIREFOX)
+    assert is_in(theirs)
+    acts = f"/ops/people/{here.people['amara'].pk}/"
+    for act in ("deactivate", "reactivate"):
+        assert signed_in("oskar").post(f"{acts}{act}/", {"reason": "Her laptop was stolen"}).status_code == 303
+    assert (is_in(theirs), is_in(mine), list(UserSession.objects.filter(user=row.user))) == (False, True, [])
+    ended = json.loads(AuditEvent.objects.get(action="session.ended").canon)
+    assert (ended["actor"]["name"], ended["object"]["id"]) == ("Oskar Novak", str(row.user_id))
+    assert ended["data"] == {"cause": "deactivated", "session": config.session_hash(row.session_key)}
+
+
 def test_the_page_says_which_browser_and_when(browsers: Browsers) -> None:
     mei, _ = browsers("mei", FIREFOX)
     assert "signed in nowhere else" in text_of(mei.get(PAGE))
