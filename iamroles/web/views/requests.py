@@ -98,12 +98,12 @@ def request_status(request: HttpRequest, request_id: int) -> HttpResponse:
 def request_withdraw(request: HttpRequest, request_id: int) -> HttpResponse:
     """Asks once, then withdraws the person's own request."""
     row = load_request(request_id)
+    allowed = may_look(request, row)
+    if not allowed.allowed:
+        return refuse_look(request, "withdraw" if request.method == "POST" else "view_request", allowed, row)
     user = user_of(request)
     address = reverse("request_detail", args=[row.pk])
     if request.method != "POST":
-        allowed = may_look(request, row)
-        if not allowed.allowed:
-            return refuse_look(request, "view_request", allowed, row)
         page = request_pages.request_page(row, user)
         return render(request, "iamroles/request_withdraw.html", {"page": page, "back": address})
 
@@ -132,6 +132,9 @@ def request_withdraw(request: HttpRequest, request_id: int) -> HttpResponse:
 def request_remind(request: HttpRequest, request_id: int) -> HttpResponse:
     """Reminds those who can decide; too early or too late is said on the request's page."""
     row = load_request(request_id)
+    allowed = may_look(request, row)
+    if not allowed.allowed:
+        return refuse_look(request, "remind", allowed, row)
     user = user_of(request)
     address = reverse("request_detail", args=[row.pk])
 
@@ -149,6 +152,9 @@ def request_remind(request: HttpRequest, request_id: int) -> HttpResponse:
 def request_look(request: HttpRequest, request_id: int) -> HttpResponse:
     """Has AWS looked at again for what is in review by an old look; what an approver typed meanwhile is kept."""
     row = load_request(request_id)
+    allowed = may_look(request, row)
+    if not allowed.allowed:
+        return refuse_look(request, "order_fresh_look", allowed, row)
     user = user_of(request)
     address = reverse("request_detail", args=[row.pk])
 
