@@ -112,14 +112,19 @@ class Applying:
             raise Waits("QuietPeriod", quiet_until - self.reading.aws_now())
 
     def _changed_dependencies(self, context: Context) -> list[Difference]:
-        """Believed after as many looks as any change of others: stale and lying answers void nobody's approval."""
+        """Believed after as many looks that show it as any change of others: stale and lying answers void nobody's
+        approval. Disbelieved only after two in a row that do not: nor does one of them let a change pass.
+        """
         stored, limits = self.proved.stored, self.tools.limits
         changed = explain.changed_dependencies(stored, context)
-        for look in range(1, limits.looks):
-            if not changed:
-                break
-            self.tools.pause(limits.verify_pause * look)
-            changed = explain.changed_dependencies(stored, self.reading.ask(self._context))
+        shown, unchanged = 1, 0
+        while changed and shown < limits.looks:
+            self.tools.pause(limits.verify_pause * (shown + unchanged))
+            seen = explain.changed_dependencies(stored, self.reading.ask(self._context))
+            shown, unchanged = (shown + 1, 0) if seen else (shown, unchanged + 1)
+            changed = seen or changed
+            if unchanged == 2:
+                return []
         return changed
 
     def _context(self, gateway: Gateway) -> Context:

@@ -7,6 +7,7 @@ what a team or an AWS account may do, two people change (`change_kinds`); inviti
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Final
 
@@ -103,19 +104,20 @@ def add_account(
     for field, message, code in record_problems(record, number=number, partition=partition):
         raise Invalid(message, field, code)
     group, _ = Group.objects.get_or_create(name=owner)
-    account = AwsAccount.objects.create(
-        number=number,
-        name=name,
-        environment=environment,
-        is_production=is_production,
-        owner=group,
-        partition=partition,
-        role_path=role_path,
-        policy_path=policy_path,
-        boundary=boundary,
-        tag_keys=", ".join(limits.listed_keys(tag_keys)),
-        required_tags=", ".join(limits.listed_keys(required_tags)),
-    )
+    with _new(f"AWS account {number}, or another one named {name}, is registered already.", "number"):
+        account = AwsAccount.objects.create(
+            number=number,
+            name=name,
+            environment=environment,
+            is_production=is_production,
+            owner=group,
+            partition=partition,
+            role_path=role_path,
+            policy_path=policy_path,
+            boundary=boundary,
+            tag_keys=", ".join(limits.listed_keys(tag_keys)),
+            required_tags=", ".join(limits.listed_keys(required_tags)),
+        )
     shown = ("name", "environment", "is_production", "partition", "role_path", "policy_path", "boundary", *TAG_LISTS)
     audit.record(
         "account.added",
@@ -126,6 +128,16 @@ def add_account(
         data={"account": number, "changes": list(shown), "scope": "all"},
     )
     return account
+
+
+@contextmanager
+def _new(message: str, field: str, code: str | None = None) -> Iterator[None]:
+    """Raises Invalid where the database has the row already, also one that somebody else makes at this moment."""
+    try:
+        with transaction.atomic():
+            yield
+    except IntegrityError as error:
+        raise Invalid(message, field, code) from error
 
 
 @verb("add_team")
@@ -147,12 +159,11 @@ def add_team(
     name, slug = name.strip(), slug or slugify(name)
     if not name or len(name) > 100 or not approval_rules.is_name(slug) or len(slug) > 40:
         raise Invalid("A team has a name of at most 100 characters, with letters that make a short name of 40.", "name")
-    if Team.objects.filter(slug=slug).exists() or Team.objects.filter(name=name).exists():
-        raise Invalid(f"There is a team {name} already.", "name")
     numbers = [account.number for account in accounts]
     if user is not None and numbers:
         raise Invalid("Which AWS accounts a team may use is a change that two people make.", "accounts", "four_eyes")
-    team = Team.objects.create(slug=slug, name=name)
+    with _new(f"There is a team {name} already.", "name"):
+        team = Team.objects.create(slug=slug, name=name)
     team.accounts.set(AwsAccount.objects.filter(number__in=numbers))
     audit.record(
         "team.created",
@@ -231,13 +242,10 @@ def make_person(
     """Makes a person with groups and teams, with the events. Names are first and last name. Raises Invalid for a login
     that there is.
     """
-    try:
-        with transaction.atomic():
-            user = User.objects.create_user(
-                login, email=email, password=password, first_name=names[0], last_name=names[1], invited_by=invited_by
-            )
-    except IntegrityError as error:  # at the same moment as somebody else
-        raise Invalid(f"{login} belongs to somebody already.", "email", "known") from error
+    with _new(f"{login} belongs to somebody already.", "email", "known"):
+        user = User.objects.create_user(
+            login, email=email, password=password, first_name=names[0], last_name=names[1], invited_by=invited_by
+        )
     subject = Subject("user", str(user.pk), user.display_name)
     audit.record("user.created", actor=actor, subject=subject, at=at, data={"user": login, "changes": ["login"]})
     for name in groups:

@@ -88,6 +88,24 @@ class TestAfterTheApproval:
         monkeypatch.setattr(FakeGateway, "passed_role", passed_role)
         assert world.apply(request) == word
 
+    @pytest.mark.parametrize(("stale", "word"), [((2,), "in_review"), ((3, 5, 7), "in_review"), ((2, 3), "applied")])
+    def test_one_look_that_shows_the_old_rights_undoes_no_change(
+        self, world: World, monkeypatch: pytest.MonkeyPatch, stale: tuple[int, ...], word: str
+    ) -> None:
+        request = world.approved()
+        old = world.aws.roles[TASK.rpartition("/")[2]]
+        holding(world, "*")
+        new, asked = world.aws.roles[old.name], []
+        real = FakeGateway.passed_role
+
+        def passed_role(gateway: FakeGateway, arn: str) -> PassedRole:
+            asked.append(arn)
+            world.aws.roles[old.name] = old if len(asked) in stale else new
+            return real(gateway, arn)
+
+        monkeypatch.setattr(FakeGateway, "passed_role", passed_role)
+        assert world.apply(request) == word
+
     def test_a_passed_role_whose_boundary_went_goes_back_to_review(self, world: World) -> None:
         world.aws.managed["arn:aws:iam::aws:policy/Bound"] = ManagedPolicyVersion("b", "v1", parsed("s3:*"))
         give(world, boundary="arn:aws:iam::aws:policy/Bound", inline={"all": parsed("s3:*", "sqs:*")})

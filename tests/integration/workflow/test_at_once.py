@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from iamroles.audit.states_people import wrong_memberships
-from iamroles.models import AccountRule, AuditEvent, AwsAccount, ProposedChange, ProviderGroup, User
+from iamroles.models import AccountRule, AuditEvent, AwsAccount, ProposedChange, ProviderGroup, Team, User
 from iamroles.models.changes import CONFIRMED, WAITING
 from iamroles.workflow import changes, organisation, people, provider_groups
 from iamroles.workflow.account_rules import content_of, set_account_rule
@@ -135,6 +135,19 @@ class TestPeople:
         before = told("user.created")
         assert uncommitted(lambda: invite(oskar), lambda: invite(ines)) == "Invalid"
         assert told("user.created") == before + 1
+
+    def test_no_aws_account_and_no_team_is_added_twice(self) -> None:
+        def add_account(name: str) -> AwsAccount:
+            return organisation.add_account(
+                number="777788889999", name=name, environment="test", owner="owners", actor=SYSTEM, at=AT
+            )
+
+        def add_team() -> Team:
+            return organisation.add_team(slug="", name="Payments", accounts=(), actor=SYSTEM, at=AT)
+
+        assert uncommitted(lambda: add_account("pay-test"), lambda: add_account("pay-trial")) == "Invalid"
+        assert uncommitted(add_team, add_team) == "Invalid"
+        assert (told("account.added"), told("team.created")) == (1, 1)
 
     def test_whoever_is_deactivated_joins_no_group(
         self, operators: tuple[User, User, User], person: Callable[..., User]
