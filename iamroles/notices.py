@@ -1,6 +1,5 @@
-"""Who is told when a request changes, or their sign-in: an outbox in the transaction of the change. `tend` sends it.
-
-What a row says is written when it is sent, from what the request is then.
+"""Who is told when a request or a change of two people goes on, or of their sign-in: an outbox in the transaction of
+what happens. `tend` sends it. What a row says is written when it is sent, from what the request or change is then.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from typing import Any, Final
 
 from django.db.models import Q, QuerySet
 
-from iamroles.models import AskedGroup, Decision, Notice, Request, Revision, User
+from iamroles.models import AskedGroup, Decision, Notice, ProposedChange, Request, Revision, User
 from iamroles.models.notices import APPLIED, DECIDED, FAILED, SECURITY, WAITING
 from iamroles.rules import groups
 
@@ -48,6 +47,21 @@ def tell(request: Request, event: str, *, actor_id: str, at: datetime) -> int:
     return len(Notice.objects.bulk_create(rows))
 
 
+def tell_of_change(change: ProposedChange, event: str, *, at: datetime) -> int:
+    """Tells those who may confirm a change that it waits, or who proposed it what became of it. Returns how many."""
+    if event == "change.proposed":
+        kind, wanted = WAITING, Q(groups__name__in=(groups.OPERATORS, groups.SECURITY)) & ~Q(pk=change.proposed_by_id)
+    else:
+        kind, wanted = DECIDED, Q(pk=change.proposed_by_id)
+    people = User.objects.filter(wanted, is_active=True).distinct().order_by("pk")
+    rows = [
+        Notice(change=change, person=person, kind=kind, event=event, at=at, next_try_at=at if person.mail else None)
+        for person in people
+    ]
+    rows.append(Notice(change=change, kind=kind, event=event, at=at, next_try_at=at))
+    return len(Notice.objects.bulk_create(rows))
+
+
 def warn(person: User, event: str, *, at: datetime, **detail: Any) -> None:
     """Tells a person, also one who wants no other mail, what happened to how they sign in. `detail`: no secret."""
     Notice.objects.create(
@@ -78,7 +92,7 @@ def next_reminder(request: Request) -> datetime | None:
 def unread(person: User) -> QuerySet[Notice]:
     """Returns what the person has not read yet, newest first. What waits for a decision is counted in the queue."""
     rows = Notice.objects.filter(person=person, seen_at=None).exclude(kind=WAITING)
-    return rows.select_related("request__account").order_by("-pk")
+    return rows.select_related("request__account", "change").order_by("-pk")
 
 
 def mark_read(person: User, *, last: int, at: datetime) -> int:

@@ -32,7 +32,7 @@ _log = structlog.get_logger(__name__)
 def deliver_due(at: datetime) -> int:
     """Sends what is due at a moment. Returns how many notices were sent. Raises nothing for one that fails."""
     rows = Notice.objects.filter(next_try_at__lte=at).order_by("next_try_at", "pk")
-    related = ("request__requester", "request__team", "request__account", "person")
+    related = ("request__requester", "request__team", "request__account", "change__proposed_by", "person")
     return sum(_deliver(notice, at) for notice in rows.select_related(*related)[:AT_ONCE])
 
 
@@ -80,7 +80,7 @@ def _failed(notice: Notice, code: str, at: datetime) -> bool:
     _log.warning(
         "notice_not_sent",
         notice=notice.pk,
-        request=notice.request.reference if notice.request else "",
+        about=getattr(notice.request or notice.change, "reference", "signing in"),
         code=code,
         tries=tries,
     )

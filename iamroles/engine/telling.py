@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from iamroles.blueprints import facts as facts_module
-from iamroles.models import Notice, Proposal, Request, Run, Step, tally
+from iamroles.models import Notice, Proposal, ProposedChange, Request, Run, Step, changes, tally
 from iamroles.models.notices import APPLIED, FAILED, SECURITY, WAITING
 from iamroles.rules import states
 
@@ -43,16 +43,8 @@ class Message:
 
     def payload(self, notice: Notice) -> dict[str, Any]:
         """The webhook's JSON: Slack shows `text`; `metadata` is for machines."""
-        request = _request_of(notice)
-        about = {
-            "event": notice.event,
-            "kind": notice.kind,
-            "request": request.reference,
-            "account": request.account.number if request.account else "",
-            "risk": request.risk,
-            "url": self.url,
-            "at": notice.at.isoformat(),
-        }
+        about = {"event": notice.event, "kind": notice.kind, "url": self.url, "at": notice.at.isoformat()}
+        about |= {"change": notice.change.reference} if notice.change else _facts(_request_of(notice))
         text = escape_slack("\n".join((self.subject, *self.lines)))
         return {"text": f"{text}\n{self.url}", "metadata": {"event_type": "roledesk_notice", "event_payload": about}}
 
@@ -64,13 +56,19 @@ def escape_slack(text: str) -> str:
 
 def still_true(notice: Notice) -> bool:
     """Returns whether the notice still holds: nobody is called to decide what is decided."""
-    return notice.kind != WAITING or _request_of(notice).state == states.IN_REVIEW
+    if notice.kind != WAITING:
+        return True
+    if notice.change:
+        return notice.change.state == changes.WAITING
+    return _request_of(notice).state == states.IN_REVIEW
 
 
 def message(notice: Notice) -> Message:
     """Returns what to say. Raises ProposalChanged for a proposal that was changed around the portal."""
     if notice.kind == SECURITY:
         return _of_signing_in(notice)
+    if notice.change:
+        return _of_change(notice, notice.change)
     request = _request_of(notice)
     proposal = request.current_proposal()
     where = f" in {request.account.name}" if request.account and request.account.name not in request.title else ""
@@ -83,9 +81,26 @@ def message(notice: Notice) -> Message:
 
 
 def _request_of(notice: Notice) -> Request:
-    if notice.request is None:  # only those about signing in have none
+    if notice.request is None:  # those about changes and signing in
         raise AssertionError(notice.pk)
     return notice.request
+
+
+def _facts(request: Request) -> dict[str, str]:
+    account = request.account.number if request.account else ""
+    return {"request": request.reference, "account": account, "risk": request.risk}
+
+
+def _of_change(notice: Notice, change: ProposedChange) -> Message:
+    lines = [f"{change.proposed_by.display_name} proposed: {change.title}.", f"“{change.reason}”"]
+    if notice.kind == WAITING:
+        lines.append("It holds once another person of operators or security has read and confirmed it.")
+    elif change.decided_by:
+        said = f" “{change.answer}”" if change.answer else ""
+        lines.append(f"{change.decided_by.display_name} decided.{said}")
+    url = settings.BASE_URL.rstrip("/") + reverse("change_detail", args=[change.pk])
+    subject = f"[IAM] {change.reference} {notice.happened}: {change.title}"
+    return Message(_one_line(subject), tuple(map(_one_line, lines)), url)
 
 
 def _of_signing_in(notice: Notice) -> Message:

@@ -10,11 +10,20 @@ from django.db import models
 from django.db.models import F, Q
 
 from iamroles import canonical
+from iamroles.rules import account_rules
 
 WAITING: Final = "waiting"
 CONFIRMED: Final = "confirmed"
 REFUSED: Final = "refused"
 WITHDRAWN: Final = "withdrawn"
+SUBJECTS: Final = {
+    "approval_rules": "Approval rules",
+    "group": "Members of the group",
+    "account": "Record of AWS account",
+    "team": "AWS accounts of the team",
+    "restore": "Restore from a backup",
+    "provider_groups": "Identity provider's groups that fill",
+}
 CHANGE_STATES: Final = (WAITING, CONFIRMED, REFUSED, WITHDRAWN)
 
 
@@ -55,6 +64,14 @@ class ProposedChange(models.Model):
     def reference(self) -> str:
         """The permanent name, e.g. "CHG-000007"."""
         return f"CHG-{self.pk:06d}"
+
+    @property
+    def title(self) -> str:
+        """What it is about, e.g. "Members of the group approvers"."""
+        if self.subject == "account_rules":
+            number, kind = account_rules.parts_of(self.target)
+            return f"{account_rules.WORDS[kind].capitalize()} of AWS account {number}"
+        return f"{SUBJECTS[self.subject]} {self.target}".strip()
 
     def proposed(self) -> Any:
         """Returns the content as a value."""

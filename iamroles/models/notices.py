@@ -1,4 +1,6 @@
-"""The outbox of notices: who is to be told what about a request or signing in, on pages, by mail and webhook."""
+"""The outbox of notices: who is to be told what about a request, a change of two people, or signing in, on pages, by
+mail and webhook.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ from typing import Final
 from django.conf import settings
 from django.db import models
 
-# What happened, as it ends "REQ-000142 …" on pages, in mails and webhooks.
+# What happened, as it ends "REQ-000142 …" or "CHG-000007 …" on pages, in mails and webhooks.
 HAPPENED: Final = {
     "revision.proposed": "needs approval",
     "request.reopened": "needs approval again",
@@ -19,6 +21,9 @@ HAPPENED: Final = {
     "changes.requested": "needs changes",
     "request.applied": "is applied",
     "run.stopped": "has stopped",
+    "change.proposed": "waits for a second person",
+    "change.confirmed": "is confirmed",
+    "change.refused": "is refused",
 }
 # What happened to how somebody signs in, as a sentence of its own; `{…}` is in the notice's detail.
 SIGNING_IN: Final = {
@@ -35,7 +40,8 @@ KEPT: Final = timedelta(days=90)
 class Notice(models.Model):
     """One thing to tell one person, or the webhook where `person` is empty. `event` is what happened.
 
-    About a request, or without one about how the person signs in: `detail` then says from where, and no secret.
+    About a request or a change, or without both about how the person signs in: `detail` then says from where, and no
+    secret.
 
     `next_try_at` is when it may be sent (again), None once that is settled: then it was sent at `sent_at`, was not
     wanted, or was given up with `code`. `seen_at` is when the person had read it on a page.
@@ -47,6 +53,7 @@ class Notice(models.Model):
     person = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.CASCADE, related_name="notices"
     )
+    change = models.ForeignKey("iamroles.ProposedChange", null=True, blank=True, on_delete=models.CASCADE)
     kind = models.CharField(max_length=10)
     event = models.CharField(max_length=40)
     detail = models.JSONField(null=True, blank=True)
@@ -70,7 +77,7 @@ class Notice(models.Model):
 
     @property
     def happened(self) -> str:
-        """What happened, e.g. "is approved", or where it is about no request "Your password was changed"."""
+        """What happened, e.g. "is approved", or where it is about signing in "Your password was changed"."""
         if self.kind == SECURITY:
             return SIGNING_IN[self.event].format(**(self.detail or {}))
         return HAPPENED[self.event]

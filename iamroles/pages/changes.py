@@ -16,14 +16,6 @@ from iamroles.pages.comparison import Difference
 from iamroles.rules import account_rules, rule_text, states
 from iamroles.rules.approval_rules import STARTING_RULES
 
-SUBJECTS: Final = {
-    "approval_rules": "Approval rules",
-    "group": "Members of the group",
-    "account": "Record of AWS account",
-    "team": "AWS accounts of the team",
-    "restore": "Restore from a backup",
-    "provider_groups": "Identity provider's groups that fill",
-}
 STATE_WORDS: Final = {
     "waiting": ("Waits", "pending", "ring-dot"),
     "confirmed": ("Confirmed", "ok", "disc-tick"),
@@ -107,14 +99,7 @@ def waiting_of(subject: str) -> ProposedChange | None:
 
 
 def _row(change: ProposedChange) -> ChangeRow:
-    return ChangeRow(change, _what(change), STATE_WORDS[change.state])
-
-
-def _what(change: ProposedChange) -> str:
-    if change.subject == eligibility.ACCOUNT_RULES:
-        number, kind = account_rules.parts_of(change.target)
-        return f"{account_rules.WORDS[kind].capitalize()} of AWS account {number}"
-    return f"{SUBJECTS.get(change.subject, change.subject)} {change.target}".strip()
+    return ChangeRow(change, change.title, STATE_WORDS[change.state])
 
 
 def change_page(change: ProposedChange, user: User) -> ChangePage:

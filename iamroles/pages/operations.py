@@ -276,7 +276,7 @@ class Unsent:
 
 def unsent() -> tuple[Unsent, ...]:
     """Returns the newest notices whose last try failed, at most 20. One query."""
-    rows = Notice.objects.exclude(code="").select_related("request", "person").order_by("-pk")[:20]
+    rows = Notice.objects.exclude(code="").select_related("request", "change", "person").order_by("-pk")[:20]
     return tuple(
         Unsent(row, row.person.display_name if row.person else "the webhook", row.next_try_at is None) for row in rows
     )

@@ -12,7 +12,7 @@ from typing import Any
 from django.conf import settings
 from django.db import IntegrityError, transaction
 
-from iamroles import audit, permissions
+from iamroles import audit, notices, permissions
 from iamroles.audit import Actor, Subject
 from iamroles.eligibility import person_of
 from iamroles.models import ProposedChange, User
@@ -68,6 +68,7 @@ def propose(
     except IntegrityError as error:
         raise Invalid("Another change of this waits already. Confirm or refuse that first.", "", "waits") from error
     _record("change.proposed", change, change.reason, actor, at)
+    notices.tell_of_change(change, "change.proposed", at=at)
     return change
 
 
@@ -97,6 +98,7 @@ def confirm(
     require_fresh_sign_in(signed_in_at, at, settings.ROLEDESK_OPERATE_WITHIN_MINUTES, "confirm this")
     _decide(change, CONFIRMED, user, "", at)
     kind.write(change, actor, at)
+    notices.tell_of_change(change, "change.confirmed", at=at)
     return change
 
 
@@ -111,6 +113,7 @@ def refuse(*, change_id: int, reason: str, user: User, actor: Actor, at: datetim
         raise Invalid("Say why, so that the proposer can act on it.", "reason")
     _decide(change, REFUSED, user, reason.strip(), at)
     _record("change.refused", change, reason.strip(), actor, at)
+    notices.tell_of_change(change, "change.refused", at=at)
     return change
 
 

@@ -14,7 +14,8 @@ from django.urls import reverse
 
 from iamroles.engine import deliver, webhook
 from iamroles.engine.webhook import NotSent, Target
-from iamroles.models import AuditEvent, Notice, Proposal, Request
+from iamroles.models import AuditEvent, Notice, Proposal, ProposedChange, Request
+from iamroles.workflow import changes
 from tests.integration.web_review import world
 from tests.integration.web_review.conftest import NewClient
 from tests.integration.web_review.test_review import text_of
@@ -27,6 +28,22 @@ pytestmark = pytest.mark.django_db
 def low(here: World) -> Request:
     """A Low request in review."""
     return world.in_review(here.people["rosa"], world.facts_for(here.prod))
+
+
+@pytest.fixture
+def change(here: World) -> ProposedChange:
+    """A change of who approves, proposed by Oskar."""
+    oskar = here.people["oskar"]
+    return changes.propose(
+        subject="group",
+        target="approvers",
+        content={"members": ["amara", "rosa"]},
+        reason="Rosa helps out in summer",
+        user=oskar,
+        signed_in_at=world.now(),
+        actor=world.actor(oskar),
+        at=world.now(),
+    )
 
 
 def told(event: str) -> list[str]:
@@ -67,6 +84,42 @@ class TestWriting:
         here.people["amara"].save()
         world.proposed(row)
         assert told("revision.proposed") == [""]
+
+
+class TestChanges:
+    """Those that one person proposes and another confirms."""
+
+    def decided(self, here: World, change: ProposedChange, decision: str) -> None:
+        mei = here.people["mei"]
+        given: dict[str, Any] = {"change_id": change.pk, "user": mei, "actor": world.actor(mei), "at": world.now()}
+        if decision == "confirm":
+            changes.confirm(seen_digest=change.digest, signed_in_at=world.now(), **given)
+        else:
+            changes.refuse(reason="She requests too much", **given)
+
+    def test_those_who_may_confirm_are_told_and_read_it_at_one_link(self, change: ProposedChange) -> None:
+        assert sorted(told("change.proposed")) == ["", "ines", "mei"]
+        assert send() == 2
+        sent = next(one for one in mail.outbox if one.to == ["mei@example.org"])
+        assert sent.subject == f"[IAM] {change.reference} waits for a second person: Members of the group approvers"
+        assert "“Rosa helps out in summer”" in str(sent.body)
+        assert str(sent.body).count("http") == 1
+        assert str(sent.body).rstrip().endswith(f"/ops/changes/{change.pk}/")
+
+    @pytest.mark.parametrize(("decision", "word"), [("confirm", "is confirmed"), ("refuse", "is refused")])
+    def test_who_proposed_is_told_of_the_answer(
+        self, here: World, signed_in: NewClient, change: ProposedChange, decision: str, word: str
+    ) -> None:
+        self.decided(here, change, decision)
+        assert send() == 1  # nobody is called to what is decided
+        (sent,) = mail.outbox
+        assert (sent.to, f"{change.reference} {word}" in sent.subject) == (["oskar@example.org"], True)
+        assert f'href="/ops/changes/{change.pk}/">{change.reference} {word}</a>' in text_of(signed_in("oskar").get("/"))
+
+    def test_one_that_failed_is_named_on_the_health_page(self, signed_in: NewClient, change: ProposedChange) -> None:
+        Notice.objects.filter(change=change).update(code="TimeoutError", next_try_at=None)
+        page = text_of(signed_in("oskar").get(reverse("operations_health")))
+        assert f"{change.reference} waits for a second person</a>" in page
 
 
 class TestMail:
@@ -221,6 +274,14 @@ class TestWebhook:
         send()
         assert Notice.objects.get(person=None).code == "redirected"
         assert "hooks.example.test" not in caplog.text
+
+    def test_names_a_change_by_its_reference(
+        self, change: ProposedChange, posted: list[tuple[Target, bytes, str]]
+    ) -> None:
+        send()
+        (body,) = [json.loads(one[1]) for one in posted]
+        said = body["metadata"]["event_payload"]
+        assert (said["event"], said["change"]) == ("change.proposed", change.reference)
 
     def test_without_one_nothing_is_left_over(self, low: Request) -> None:
         send()
