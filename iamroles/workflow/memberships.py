@@ -97,6 +97,7 @@ def leave(user: User, group: Group) -> bool:
 def lock_people(**only: Any) -> dict[int, User]:
     """Returns these people by id as they are now, locked until the transaction ends, always in one order.
 
-    Whoever gives rights locks first: nobody is deactivated meanwhile, or is found deactivated.
+    Whoever gives rights locks first: nobody is deactivated meanwhile, or is found deactivated. The keys stay free, so
+    that rows that only name a person, such as notices, wait for nobody.
     """
-    return {row.pk: row for row in User.objects.select_for_update().filter(**only).order_by("pk")}
+    return {row.pk: row for row in User.objects.select_for_update(no_key=True).filter(**only).order_by("pk")}

@@ -84,7 +84,7 @@ def invite(
 @verb("accept_invitation")
 def accept_invitation(*, user: User, password: str, actor: Actor, at: datetime) -> User:
     """Gives an invited person the password of their choice, once. Raises NotAllowed for anybody else."""
-    row = User.objects.select_for_update().get(pk=user.pk)
+    row = User.objects.select_for_update(no_key=True).get(pk=user.pk)
     if not row.is_active or row.has_usable_password():
         raise NotAllowed("This invitation was used already. Sign in, or ask for a new password.", "invitation_used")
     row.set_password(password)

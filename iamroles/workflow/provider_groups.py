@@ -94,7 +94,7 @@ def hear(*, person: User, values: Iterable[str], actor: Actor, at: datetime) -> 
 
     Nothing is heard about somebody deactivated.
     """
-    row = User.objects.select_for_update().get(pk=person.pk)
+    row = User.objects.select_for_update(no_key=True).get(pk=person.pk)
     if not row.is_active:
         return
     told = frozenset(value for value in values if 0 < len(value) <= LONGEST)
