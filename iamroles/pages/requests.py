@@ -36,6 +36,7 @@ from iamroles.rules import states
 TRIES_AT_MOST: Final = 12  # after this many failed looks an operator looks again (UX.md P5)
 ANSWER_WITHIN: Final = timedelta(seconds=30)  # a look takes seconds; after this the page says since when it is quiet
 LIVE_STATES: Final = (states.SUBMITTED, states.APPROVED)
+WHILE_WORKED_ON, WHILE_READ = 2, 30  # seconds between two polls
 KIND_WORDS: Final = {
     "role": "CodeDeploy service role",
     "grant": "PassRole grant",
@@ -68,7 +69,7 @@ class RequestPage:
     own_note: str
     terraform: str
     attaching: Attaching | None
-    live: bool
+    poll_seconds: int
     marker: str
 
     @property
@@ -131,7 +132,7 @@ def request_page(request: Request, user: User) -> RequestPage:
         own_note=_own_note(request, user),
         terraform=_terraform(request, stored) if stored else "",
         attaching=attaching_of(request, revision),
-        live=is_live(request, current_run),
+        poll_seconds=poll_seconds(request, current_run),
         marker=markers(user, request, latest, steps),
     )
 
@@ -168,11 +169,12 @@ def _current(runs: Sequence[Run], request: Request) -> Run | None:
     return next((run for run in of_revision if run.stop_reason != states.RECALLED), None)
 
 
-def is_live(request: Request, run: Run | None) -> bool:
-    """Returns whether the page should go on asking: a worker has something to do."""
+def poll_seconds(request: Request, run: Run | None) -> int:
+    """Returns how often the page asks what is new: while a worker has something to do, while a person has; else 0."""
     if request.state == states.IN_REVIEW:
-        return request.next_try_at is not None
-    return request.state in LIVE_STATES and (run is None or run_pages.is_live(run))
+        return WHILE_READ if request.next_try_at is None else WHILE_WORKED_ON
+    live = request.state in LIVE_STATES and (run is None or run_pages.is_live(run))
+    return WHILE_WORKED_ON if live else 0
 
 
 def next_step(

@@ -12,7 +12,7 @@ from iamroles.aws.gateway import AwsError
 from iamroles.engine import observe
 from iamroles.engine.sweep import find_due
 from iamroles.models import AuditEvent, Decision, Request, Revision, User
-from iamroles.pages.requests import request_page
+from iamroles.pages.requests import WHILE_READ, WHILE_WORKED_ON, request_page
 from iamroles.pages.review import review_page
 from iamroles.proposal import read
 from iamroles.transitions import WrongState
@@ -175,10 +175,10 @@ class TestSame:
         order(world, old, world.requester)
         old.refresh_from_db()
         before = request_page(old, world.requester)
-        assert before.live
+        assert before.poll_seconds == WHILE_WORKED_ON
         look(world, old)
         after = request_page(old, world.requester)
-        assert not after.live
+        assert after.poll_seconds == WHILE_READ
         assert before.marker != after.marker
 
 

@@ -201,7 +201,15 @@ class TestPolling:
         assert "<html" not in page
         assert "In review" in page
         assert 'id="request-proposal"' in page
-        assert "hx-get" not in page
+        assert 'hx-trigger="every 30s, poll-now"' in page  # a person has it now, not a worker
+
+    def test_shows_an_open_page_that_it_was_approved(self, here: World, signed_in: NewClient) -> None:
+        row = in_state(here, "in_review")
+        seen = self.marker(signed_in("rosa"), row)
+        assert self.poll(signed_in("rosa"), row, seen).status_code == 204
+        world.approved(row, here.people["amara"])
+        page = text_of(self.poll(signed_in("rosa"), row, seen))
+        assert ("Approved" in page, 'hx-trigger="every 2s, poll-now"' in page) == (True, True)
 
     def test_tells_an_open_page_that_no_worker_answers(self, here: World, signed_in: NewClient) -> None:
         row = in_state(here, "submitted")
@@ -229,7 +237,7 @@ class TestPolling:
         assert self.poll(signed_in("theo"), row, seen).status_code == 200
 
     def test_stops_at_the_end(self, here: World, signed_in: NewClient) -> None:
-        for state in ("in_review", "blocked", "applied"):
+        for state in ("blocked", "applied"):
             assert "hx-get" not in text_of(signed_in("rosa").get(detail(in_state(here, state)))), state
 
     def test_has_a_link_without_script(self, here: World, signed_in: NewClient) -> None:
