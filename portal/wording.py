@@ -18,6 +18,7 @@ from allauth.mfa.webauthn.forms import AddWebAuthnForm, EditWebAuthnForm
 from django import forms
 
 from iamroles.models import User
+from iamroles.web.forms import new_password
 
 _WRONG_SIGN_IN: Final = "User name or password is wrong. Check both: capitals matter."
 _WRONG_CODE: Final = "That code or key was not taken. A code counts once, while the app shows it."
@@ -74,7 +75,8 @@ class _Worded(forms.Form):
 class _Twice(_Worded):
     """A new password, typed twice."""
 
-    labels: ClassVar[Mapping[str, str]] = {"password1": "New password", "password2": "New password again"}
+    labels: ClassVar[Mapping[str, str]] = dict(zip(("password1", "password2"), new_password.LABELS, strict=True))
+    hints: ClassVar[Mapping[str, str]] = {"password1": new_password.HINT}
 
     def clean_password2(self) -> str:
         """Returns the second one. Raises ValidationError where it differs, which leaves allauth's own check nothing."""

@@ -26,6 +26,7 @@ from iamroles.audit import Actor
 from iamroles.models import User
 from iamroles.pages import people as pages
 from iamroles.web.caller import actor_of, signed_in_at, user_of
+from iamroles.web.forms.new_password import ChoosePassword
 from iamroles.web.forms.organisation import InviteForm
 from iamroles.web.once import once
 from iamroles.web.operating import act_once, form_once, form_typed_on, typed_on
@@ -156,6 +157,7 @@ class Invitation(PasswordResetConfirmView):
     """Where an invitation's link leads: the token moves into the session, then the person chooses a password."""
 
     template_name = "iamroles/invitation.html"
+    form_class = ChoosePassword
     token_generator = invitations.tokens
     reset_url_token = "password"
     success_url = reverse_lazy("account_login")

@@ -18,6 +18,7 @@ from iamroles import invitations
 from iamroles.audit import states_people
 from iamroles.models import AuditEvent, AwsAccount, Notice, ProposedChange, Team, User
 from iamroles.pages import first_run
+from iamroles.web.forms.new_password import HINT
 from iamroles.workflow import organisation, people, set_up
 from iamroles.workflow.people import accept_invitation
 from iamroles.workflow.verbs import NotAllowed
@@ -84,6 +85,13 @@ class TestInviting:
         assert "at https://roles.corp.test." in body
         assert "\nhttps://roles.corp.test/invited/" in body
         assert "elsewhere" not in body
+
+    def test_the_link_says_in_one_sentence_what_is_a_password(self, here: World, signed_in: NewClient) -> None:
+        signed_in("oskar").post("/ops/people/invite/", NEW)
+        client, link = Client(), link_in(str(mail.outbox[0].body))
+        page = client.get(client.get(link)["Location"]).content.decode()
+        assert re.findall(r'<div class="hint"[^>]*>([^<]+)</div>', page) == [HINT]
+        assert re.findall(r'<label for="id_new[^>]*>([^<]+)</label>', page) == ["New password", "New password again"]
 
     def test_a_weak_password_is_refused_in_words(self, here: World, signed_in: NewClient) -> None:
         signed_in("oskar").post("/ops/people/invite/", NEW)

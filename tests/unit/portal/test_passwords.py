@@ -13,6 +13,7 @@ from django.contrib.auth.password_validation import get_password_validators, val
 from django.core.exceptions import ValidationError
 
 from iamroles.models import User
+from iamroles.web.forms.new_password import HINT
 from portal.passwords import NotStolen, holds, without, words_about
 
 ADA = User(username="ada", first_name="Ada", last_name="Byron", email="ada.byron@analytical.example")
@@ -113,3 +114,12 @@ class TestStolen:
     def test_a_missing_file_is_an_error_and_no_yes(self, tmp_path: Path) -> None:
         with pytest.raises(OSError, match="gone"):
             NotStolen(str(tmp_path / "gone")).validate("correct horse battery")
+
+
+def test_the_hint_says_the_length_that_is_demanded(settings: Any) -> None:
+    (length,) = [
+        given["OPTIONS"]["min_length"]
+        for given in settings.AUTH_PASSWORD_VALIDATORS
+        if given["NAME"].endswith(".MinimumLengthValidator")
+    ]
+    assert HINT.startswith(f"At least {length} characters: ")
