@@ -72,7 +72,8 @@ def bars_for(revisions: Iterable[Revision]) -> dict[int, Bars]:
         written.setdefault(row.request_id, []).append(row)
     sent = {revision.pk: _last_sent(written[revision.request_id], revision) for revision in wanted}
     changes = _changes(min(sent.values())) if sent else []
-    known = entries(team__in={rows[0].request.team_id for rows in written.values()})
+    asking = {pk for rows in written.values() for row in rows for pk in (row.created_by_id, row.request.requester_id)}
+    known = entries(team__in={rows[0].request.team_id for rows in written.values()}, user__in=asking)
     return {revision.pk: _bars(written[revision.request_id], sent[revision.pk], changes, known) for revision in wanted}
 
 
@@ -185,10 +186,13 @@ def counting_approvals(revision: Revision) -> list[Approval]:
     return counting(rows, bars_for([revision])[revision.pk])
 
 
-def people_of(names: Iterable[str]) -> list[User]:
-    """Returns the active people of these groups, their groups and dates loaded. Two queries."""
+def people_of(names: Iterable[str], *, besides: Iterable[User] = ()) -> list[User]:
+    """Returns the active people of these groups; the groups and dates of them and of those `besides` are loaded.
+
+    Two queries, one without names.
+    """
     people = list(User.objects.filter(is_active=True, groups__name__in=list(names)).distinct().order_by("pk"))
-    load_group_dates(people)
+    load_group_dates([*people, *besides])
     return people
 
 

@@ -143,8 +143,11 @@ def preview_of(facts: Facts, *, managed: Managed | None = None, account: AwsAcco
 def _with_reach(lines: Sequence[Line], account: AwsAccount) -> tuple[Line, ...]:
     """By the newest looks at the AWS account; what none of them saw is left to the worker."""
     said: dict[str, tuple[str, ...]] = {}
+    wanted = {line.arn for line in lines}
     rows = Proposal.objects.filter(revision__request__account=account).order_by("-pk")[:_LOOKS]
     for text in rows.values_list("canonical", flat=True):
+        if wanted <= said.keys():
+            break
         body: Any = canonical.loads(text)
         for role in body.get("reach", ()):
             said.setdefault(role["arn"], tuple(role["says"]))

@@ -12,7 +12,6 @@ from typing import Any, Final
 from iamroles import eligibility
 from iamroles.eligibility import Bars
 from iamroles.models import Decision, Proposal, User
-from iamroles.permissions import load_group_dates
 from iamroles.rules import approval
 from iamroles.rules.approval import Requirement
 
@@ -44,13 +43,16 @@ class Progress:
 
 
 def decisions_by_revision(**only: Any) -> dict[int, list[Decision]]:
-    """Returns the decisions narrowed by `only`, oldest first, approvers and their groups loaded. Two queries."""
-    rows = Decision.objects.filter(**only).select_related("approver", "revision").order_by("pk")
-    load_group_dates(row.approver for row in rows)
+    """Returns the decisions narrowed by `only`, oldest first, approvers loaded without their groups. One query."""
     found: dict[int, list[Decision]] = {}
-    for row in rows:
+    for row in Decision.objects.filter(**only).select_related("approver", "revision").order_by("pk"):
         found.setdefault(row.revision_id, []).append(row)
     return found
+
+
+def approvers_of(decisions: Mapping[int, list[Decision]]) -> list[User]:
+    """Returns the loaded approvers, so that `eligibility.people_of` reads their groups with everybody else's."""
+    return [row.approver for made in decisions.values() for row in made]
 
 
 def progress_of(proposal: Proposal, decisions: Iterable[Decision], bars: Bars | None) -> Progress:
@@ -110,9 +112,11 @@ class Staff:
     lacking: str
 
 
-def staff_of(proposal: Proposal, decisions: Iterable[Decision], bars: Bars) -> Staff:
-    """Returns who is asked besides those who have decided. Two queries."""
-    able = eligibility.could_approve(proposal, bars)
+def staff_of(
+    proposal: Proposal, decisions: Iterable[Decision], bars: Bars, people: Iterable[User] | None = None
+) -> Staff:
+    """Returns who is asked besides those who have decided. `people` as for `eligibility.could_approve`."""
+    able = eligibility.could_approve(proposal, bars, people)
     decided = {row.approver_id for row in decisions if not row.ended_by}
     wanted = eligibility.requirements_of(proposal)
     missing = eligibility.unfilled(wanted, able, bars) if wanted else ()

@@ -17,7 +17,7 @@ from iamroles import eligibility, permissions
 from iamroles.eligibility import Bars
 from iamroles.models import AwsAccount, Decision, Proposal, Request, User
 from iamroles.pages import frame, status, together
-from iamroles.pages.progress import Progress, decisions_by_revision, progress_of, standing_of
+from iamroles.pages.progress import Progress, approvers_of, decisions_by_revision, progress_of, standing_of
 from iamroles.pages.status import Status
 from iamroles.rules import risk, states
 
@@ -198,7 +198,7 @@ def _rows(page: Sequence[Request], user: User) -> tuple[Row, ...]:
     decisions = decisions_by_revision(revision__in=[p.revision_id for p in proposals.values()])
     bars = eligibility.bars_for([p.revision for p in proposals.values()])
     groups = {name for p in proposals.values() if p.intact for name in eligibility.deciding_groups(p)}
-    people = eligibility.people_of(groups)
+    people = eligibility.people_of(groups, besides=approvers_of(decisions))
     return tuple(_row(row, proposals.get(row.pk), decisions, bars, user, people) for row in page)
 
 

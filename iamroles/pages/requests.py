@@ -25,7 +25,15 @@ from iamroles.pages.calls import CallWords, words_of
 from iamroles.pages.drafts import deployer_key
 from iamroles.pages.facts import Fact, facts_of
 from iamroles.pages.offers import Button, Case
-from iamroles.pages.progress import Progress, Staff, decisions_by_revision, progress_of, staff_of, standing_of
+from iamroles.pages.progress import (
+    Progress,
+    Staff,
+    approvers_of,
+    decisions_by_revision,
+    progress_of,
+    staff_of,
+    standing_of,
+)
 from iamroles.pages.runs import RunPage
 from iamroles.pages.sections import Section
 from iamroles.pages.status import Status
@@ -101,9 +109,11 @@ def request_page(request: Request, user: User) -> RequestPage:
     run_page = run_pages.run_page(request, latest, steps, user, latest=own_state) if latest else None
     counts_today = proposal is not None and request.state != states.CLOSED
     bars = eligibility.bars_for([proposal.revision])[proposal.revision_id] if proposal and counts_today else None
-    progress = progress_of(proposal, current, bars) if proposal else None
     deciding = proposal is not None and request.state == states.IN_REVIEW
-    staff = staff_of(proposal, current, bars) if deciding and proposal and bars else None
+    asked = eligibility.deciding_groups(proposal) if proposal and deciding else ()
+    people = eligibility.people_of(asked, besides=[user, *approvers_of(decisions)]) if bars else []
+    progress = progress_of(proposal, current, bars) if proposal else None
+    staff = staff_of(proposal, current, bars, people) if deciding and proposal and bars else None
     touched = {run.proposal.revision.number for run in runs if any(step.attempt for step in run.steps.all())}
     begun = current_run is not None and request.revision_number in touched
     decides = bool(deciding and proposal and bars and eligibility.may_decide(user, proposal, bars).allowed)

@@ -18,7 +18,15 @@ from iamroles.pages import sections as section_pages
 from iamroles.pages import status
 from iamroles.pages.anew import anew_words
 from iamroles.pages.calls import CallWords, words_of
-from iamroles.pages.progress import Progress, Staff, decisions_by_revision, progress_of, staff_of, standing_of
+from iamroles.pages.progress import (
+    Progress,
+    Staff,
+    approvers_of,
+    decisions_by_revision,
+    progress_of,
+    staff_of,
+    standing_of,
+)
 from iamroles.pages.sections import Passed, Section
 from iamroles.pages.status import Status
 from iamroles.proposal import read as read_proposal
@@ -107,6 +115,7 @@ def review_page(request: Request, proposal: Proposal, user: User, ticks: Ticks) 
     decisions = decisions_by_revision(revision=proposal.revision)
     made = decisions.get(proposal.revision_id, [])
     bars = eligibility.bars_for([proposal.revision])[proposal.revision_id]
+    people = eligibility.people_of(eligibility.deciding_groups(proposal), besides=approvers_of(decisions))
     own = standing_of(decisions, proposal.revision_id, user.pk)
     found = _findings(proposal.findings, sections, ticks)
     return ReviewPage(
@@ -118,7 +127,7 @@ def review_page(request: Request, proposal: Proposal, user: User, ticks: Ticks) 
         notes=tuple(view for view in found if not view.standard and view.severity == "note"),
         standard=tuple(view for view in found if view.standard),
         progress=progress_of(proposal, made, bars),
-        staff=staff_of(proposal, made, bars),
+        staff=staff_of(proposal, made, bars, people),
         decisions=tuple(made),
         sections=sections,
         passed=next((section.passed for section in sections if section.anchor == "grants"), ()),

@@ -188,6 +188,7 @@ def _outcome(row: Request, decision: str) -> str:
     if proposal is None:
         return f"{row.reference} approved."
     made = decisions_by_revision(revision=proposal.revision).get(proposal.revision_id, [])
+    permissions.load_group_dates(row.approver for row in made)
     progress = progress_of(proposal, made, eligibility.bars_for([proposal.revision])[proposal.revision_id])
     then = "A worker hands its text over now." if proposal.owned_by else "A worker applies it now."
     tail = then if progress.given >= progress.needed else "You can take it back on its page."

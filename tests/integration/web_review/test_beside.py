@@ -173,7 +173,7 @@ class TestBeside:
         world.proposed(low)
         with CaptureQueriesContext(connection) as many:
             client.get(review_address(low), query)
-        assert len(many) == len(few) <= 22
+        assert len(many) == len(few) <= 18
 
     def test_lists_the_last_decisions_and_similar_requests(
         self, here: World, low: Request, signed_in: NewClient

@@ -232,20 +232,21 @@ def test_every_status_and_every_act_of_the_table_is_met_here() -> None:
     assert met == {act for row in TABLE.values() for acts in row.values() for act in acts.split()}
 
 
-# Session and person 2, request 1, groups 1, proposal 1, decisions 1 and the groups of whoever made them 1, runs 1,
-# their steps 1, who is barred 3, who can decide 2, timeline 1; the frame 2 to 4. The review page
-# also reads the standard, the last decisions and similar requests.
+# Session and person 2, request 1, the reader's groups 1, proposal 1, decisions 1, runs 1, their steps 1, who is barred
+# 3 (revisions, changes of rules, who put people into the team), who can decide 1, with the groups of these and of who
+# has decided 1, when they were reminded 1, who is involved 1 (operators), timeline 1; the frame 2 to 4 (what waits,
+# kill switch, changes, notices). The review page also reads the standard, the last decisions and similar requests.
 SPENT = (
     ("draft", "rosa", "request_detail", 10),
     ("submitted", "rosa", "request_detail", 11),
-    ("in review, told long ago", "rosa", "request_detail", 16),
+    ("in review, told long ago", "rosa", "request_detail", 15),
     ("in review", "amara", "request_detail", 16),
-    ("High, one approval", "mei", "request_detail", 18),
+    ("High, one approval", "mei", "request_detail", 17),
     ("approved", "amara", "request_detail", 15),
     ("blocked", "oskar", "request_detail", 18),
-    ("applied", "rosa", "request_detail", 12),
+    ("applied", "rosa", "request_detail", 11),
     ("in review", "amara", "approval_review", 17),
-    ("High, one approval", "mei", "approval_review", 19),
+    ("High, one approval", "mei", "approval_review", 18),
 )
 
 

@@ -143,7 +143,7 @@ def test_rows_cost_no_queries(here: World, signed_in: NewClient, django_assert_m
                 why_full="The hooks are shared",
             )
             world.approved(world.in_review(rosa, facts), amara)
-        with django_assert_max_num_queries(20) as captured:
+        with django_assert_max_num_queries(19) as captured:
             assert len(references(client.get("/approvals/?tab=all"))) == size
         spent.append(len(captured))
     assert spent[0] == spent[1]

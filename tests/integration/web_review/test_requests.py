@@ -169,7 +169,7 @@ class TestPage:
         for comments in (1, 8):
             for number in range(comments):
                 client.post(reverse("request_comment", args=[row.pk]), {"text": f"{number}", "idempotency_key": key()})
-            with django_assert_max_num_queries(16) as captured:
+            with django_assert_max_num_queries(15) as captured:
                 client.get(detail(row))
             spent.append(len(captured))
         assert spent[0] == spent[1]
@@ -348,13 +348,13 @@ class TestList:
         for number in range(7):
             world.sent(here.people["rosa"], world.facts_for(here.prod, role_name=f"orders-{number}"))
         client = signed_in("theo")
-        with django_assert_max_num_queries(12) as first:
+        with django_assert_max_num_queries(8) as first:
             answer = client.get("/requests/?q=orders-&tab=in_review")
         following = re.search(r'href="(\?[^"]*before=\d+)" rel="next"', text_of(answer))
         assert following
         query = following.group(1).replace("&amp;", "&")
         assert query.startswith("?q=orders-&tab=in_review&")
-        with django_assert_max_num_queries(12) as second:
+        with django_assert_max_num_queries(8) as second:
             rest = client.get(f"/requests/{query}")
         assert len(self.references(answer)) == 4
         assert len(self.references(rest)) == 3
