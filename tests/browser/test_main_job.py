@@ -287,7 +287,7 @@ def listed(page: Page) -> list[str]:
     ("role", "words"),
     [
         ("ecsCodeDeployRole", "is configured right"),
-        ("ecsCodeDeployRole-legacy", "codedeploy.amazonaws.com"),
+        ("orders-pipeline", "is not configured right"),
         ("ecsCodeDeployRole-nowhere", "does not exist"),
     ],
 )
