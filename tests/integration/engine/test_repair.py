@@ -347,6 +347,14 @@ class TestForceLease:
         assert refused(dead) == ["involved"]
 
 
+def assert_resolved_once(world: World, request: Request, proposer: User, confirmer: User) -> None:
+    row = Resolution.objects.get()
+    assert (row.proposed_by, row.confirmed_by) == (proposer, confirmer)
+    told = [name for name in world.events(request) if name.startswith("resolution")]
+    assert told == ["resolution.proposed", "resolution.confirmed"]
+    assert wrong_states() == []
+
+
 class TestMarkResolved:
     def look(self, world: World, request: Request, user: User) -> str:
         order = resolve.check_against_aws(request_id=request.pk, user=user, actor=actor(user), at=world.clock())
@@ -370,13 +378,7 @@ class TestMarkResolved:
         assert not ManagedRole.objects.exists()
         assert check.answer_order(order_id=blocked.looks.get(answered_at=None).pk, tools=world.tools()) == "equal"
         assert ManagedRole.objects.get().role_id == world.aws.roles["ecscodedeployrole"].role_id
-        row = Resolution.objects.get()
-        assert (row.proposed_by, row.confirmed_by) == (operator, second)
-        assert [n for n in world.events(blocked) if n.startswith("resolution")] == [
-            "resolution.proposed",
-            "resolution.confirmed",
-        ]
-        assert wrong_states() == []
+        assert_resolved_once(world, blocked, operator, second)
 
     @pytest.mark.django_db(transaction=True)
     @only_on_postgresql
@@ -396,13 +398,7 @@ class TestMarkResolved:
         assert uncommitted(by(resolve.confirm_resolution, second), by(resolve.confirm_resolution, operator)) == (
             "WrongState"
         )
-        row = Resolution.objects.get()
-        assert (row.proposed_by, row.confirmed_by) == (operator, second)
-        assert [n for n in world.events(blocked) if n.startswith("resolution")] == [
-            "resolution.proposed",
-            "resolution.confirmed",
-        ]
-        assert wrong_states() == []
+        assert_resolved_once(world, blocked, operator, second)
 
     def test_refuses_the_same_operator_twice(
         self, world: World, blocked: Request, denied: set[str], operator: User

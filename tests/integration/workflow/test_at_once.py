@@ -42,6 +42,11 @@ def deactivate(user: User, person: User) -> Callable[[], User]:
     )
 
 
+def invite_guest(user: User) -> User:
+    names = {"first_name": "Gus", "last_name": "Guest"}
+    return people.invite(email="guest@example.org", **names, user=user, signed_in_at=AT, actor=actor(user), at=AT)
+
+
 class TestAccountRules:
     def test_proposed_twice_wait_once(self, operators: tuple[User, User, User], account: AwsAccount) -> None:
         oskar, ines, _ = operators
@@ -102,16 +107,7 @@ class TestAccountRules:
 
 class TestPeople:
     def test_an_invitation_is_accepted_once(self, operators: tuple[User, User, User]) -> None:
-        oskar, _, _ = operators
-        guest = people.invite(
-            email="guest@example.org",
-            first_name="Gus",
-            last_name="Guest",
-            user=oskar,
-            signed_in_at=AT,
-            actor=actor(oskar),
-            at=AT,
-        )
+        guest = invite_guest(operators[0])
 
         def accept(password: str) -> User:
             return people.accept_invitation(user=fresh(guest), password=password, actor=actor(guest), at=LATER)
@@ -120,20 +116,9 @@ class TestPeople:
         assert (fresh(guest).check_password("first"), told("credential.changed")) == (True, 1)
 
     def test_nobody_is_invited_twice(self, operators: tuple[User, User, User]) -> None:
-        def invite(user: User) -> User:
-            return people.invite(
-                email="guest@example.org",
-                first_name="Gus",
-                last_name="Guest",
-                user=user,
-                signed_in_at=AT,
-                actor=actor(user),
-                at=AT,
-            )
-
         oskar, ines, _ = operators
         before = told("user.created")
-        assert uncommitted(lambda: invite(oskar), lambda: invite(ines)) == "Invalid"
+        assert uncommitted(lambda: invite_guest(oskar), lambda: invite_guest(ines)) == "Invalid"
         assert told("user.created") == before + 1
 
     def test_no_aws_account_and_no_team_is_added_twice(self) -> None:
