@@ -15,6 +15,7 @@ from iamroles.models import ProposedChange, current_rules
 from iamroles.pages.changes import lines_of
 from iamroles.rules import rule_text
 from iamroles.rules.approval_rules import STARTING_RULES
+from iamroles.workflow.change_kinds import KINDS
 from tests.integration.web_review import world
 from tests.integration.web_review.test_review import text_of
 from tests.integration.web_review.world import PROD, World
@@ -223,3 +224,9 @@ def test_a_change_names_the_aws_accounts_and_people_that_it_is_about(here: World
     mei = here.people["mei"]
     assert lines_of("team", {"accounts": [PROD, "999999999999"]}) == (f"orders-prod, {PROD}", "999999999999")
     assert lines_of("group", {"members": [mei.get_username(), "gone"]}) == (f"{mei.display_name}, mei", "gone")
+
+
+@pytest.mark.parametrize("subject", sorted(KINDS))
+def test_every_kind_of_change_has_a_title(subject: str) -> None:
+    target = f"{PROD}:guardrail" if subject == "account_rules" else "approvers"
+    assert re.fullmatch(r"[A-Z][\w' ]+", ProposedChange(subject=subject, target=target).title)
